@@ -115,6 +115,30 @@ def as_targets(
     return targets
 
 
+def as_label_sets(
+    labels: Any,  # noqa: ANN401 - any argument of a caller
+    what: str,
+    *,
+    count: int,
+    ids: Tensor,
+    names: Sequence[Any] | None = None,
+) -> Tensor:
+    """Labels of multi-label data: whether each example has each label, (M, L) float64 of 0 and 1; arguments as for ``as_targets``.
+
+    Raises:
+        InvalidInput: See :func:`as_targets`; or a number is neither 0 nor 1.
+    """
+    found = as_targets(labels, what, count=count, ids=ids, names=names)
+    wrong = (found != 0) & (found != 1)
+    if bool(wrong.any()):
+        row = int(torch.nonzero(wrong.any(1))[0, 0])
+        raise InvalidInput(
+            f"{what} must have a column of 0 and 1 for each label; got {float(found[wrong][0]):g} for id "
+            f"{called(ids[[row]], names)[0]!r}"
+        )
+    return found
+
+
 def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  # noqa: ANN401 - any argument of a caller
     """Labels of any type in an array, (M,); the arguments are those of :func:`as_labels`."""
     if isinstance(labels, _NOT_LISTS):

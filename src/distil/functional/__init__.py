@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import projection as projection
     from distil.functional import reductions as reductions
     from distil.functional import representatives as representatives
+    from distil.functional import ridge_regression as ridge_regression
     from distil.functional import scale as scale
     from distil.functional import similarity as similarity
     from distil.functional import submodular as submodular

@@ -162,6 +162,31 @@ def fit_logistic_regression(
     return LogisticRegression(weight, bias, choice.decay, choice.temperature)
 
 
+def fit_per_label(
+    x: Tensor, y: Tensor, *, decay: Decay = "auto", class_weights: ClassWeights = "none"
+) -> tuple[Tensor, Tensor]:
+    """A logistic regression for each label of multi-label data, with a decay and a temperature of its own: one-vs-rest.
+
+    Args:
+        x: Labeled rows (n, D), scaled as ``pool_scale`` says.
+        y: Whether each row has each label, (n, L), 0 or 1.
+        decay: See :func:`fit_logistic_regression`.
+        class_weights: See :func:`fit_logistic_regression`; the two classes are the rows with the label and those without.
+
+    Returns:
+        Weights (L, D) and biases (L,), float64, of the logits of the labels. The logit of a label that all rows have, or none, is a
+        constant, never infinite.
+
+    Raises:
+        InvalidInput: See :func:`fit_logistic_regression`.
+
+    Cost: L times that of :func:`fit_logistic_regression`.
+    """
+    fits = [fit_logistic_regression(x, own, 2, decay=decay, class_weights=class_weights) for own in y.long().unbind(1)]
+    weights = torch.stack([fit.weight[1] - fit.weight[0] for fit in fits])
+    return weights, torch.stack([fit.bias[1] - fit.bias[0] for fit in fits])
+
+
 def held_out_probs(x: Tensor, y: Tensor, num_classes: int) -> Tensor:
     """The probabilities of each example by a fit that has not seen it, (n, C) float64.
 

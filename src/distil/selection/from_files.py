@@ -41,7 +41,7 @@ from distil.selection.explanation import Explained, Json, explanation
 from distil.selection.ids import Ids, split_pair
 from distil.selection.near_duplicates import without_near_duplicates
 from distil.selection.request import Arrays, Picks, Request
-from distil.selection.trained_head import for_arrays, lacks_only_probs, trained_head
+from distil.selection.trained_head import OUTPUTS, for_arrays, head_outputs, lacks_only_outputs, trained_head
 from distil.signals import Embedding, Labels, Targets, measured_by
 from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy, for_task
@@ -179,9 +179,13 @@ def request(
     notes: tuple[str, ...] = ()
     if task == "classification":
         strategy, notes = for_arrays(strategy, arrays.columns, labels)
-    trains = task == "classification" and lacks_only_probs(strategy, arrays.columns)
+    trains = task != "multilabel" and lacks_only_outputs(
+        strategy, arrays.columns, task
+    )  # a file has one label an example
     if isinstance(labeled, ListedIds) and not trains:
         labels = _labels(strategy, "labeled", labeled, named)
+    elif isinstance(labeled, ListedIds) and task == "regression":
+        labels = _numbers(labeled)
     lists = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     rows = {name: arrays.rows(ids, name) for name, ids in lists.items()}
     near = None if near is None else checked_near(near)
@@ -213,38 +217,34 @@ def request(
     asked = replace(asked, n=as_count(n, len(asked.pool)))
     rows_of = {role: _rows(arrays, ids, role) for role, ids in given.items()}
     if trains:
-        asked, named = _with_probs(asked, what, named, rows_of.values())
+        asked, named = _with_outputs(asked, what, named, rows_of.values())
     sets = {role: (rows_of[role], _labels(strategy, role, ids, named)) for role, ids in given.items()}
     return replace(asked, given=sets, classes=named)
 
 
-def _with_probs(
+def _with_outputs(
     asked: Request, what: str, classes: list[str] | None, used: Iterable[NDArray[np.int64]]
-) -> tuple[Request, list[str]]:
-    """The request with the probabilities of a linear head that is trained on its labels, and the classes of their columns.
+) -> tuple[Request, list[str] | None]:
+    """The request with the outputs of a linear head that is trained on its labels, and the classes of the columns of probabilities.
 
     Args:
         asked: The request.
         what: The caller's name for the labels.
         classes: The classes; None: the distinct labels.
-        used: Further rows of which the strategy reads probabilities.
+        used: Further rows of which the strategy reads outputs.
     """
-    labeled, names = torch.from_numpy(np.asarray(asked.labeled)), asked.arrays.names
+    labeled, names, labels = torch.from_numpy(np.asarray(asked.labeled)), asked.arrays.names, asked.labels
     embeddings = asked.arrays.columns["embeddings"]
-    head = trained_head(
-        asked.strategy,
-        embeddings.values,
-        torch.cat([asked.pool, labeled, *map(torch.from_numpy, used)]).unique(),
-        labeled,
-        asked.labels,
-        what=what,
-        classes=classes,
-        names=names,
-        runtime=asked.runtime,
-    )
-    probs = Column(head.probs.numpy(), names, f"a linear head on {embeddings.origin}")
-    arrays = Arrays({**asked.arrays.columns, "probs": probs}, names)
-    return replace(asked, arrays=arrays, labels=head.columns.tolist(), notes=(*asked.notes, head.note)), head.classes
+    rows = torch.cat([asked.pool, labeled, *map(torch.from_numpy, used)]).unique()
+    settings: dict[str, Any] = {"what": what, "names": names, "runtime": asked.runtime}
+    if asked.task == "regression":
+        outputs, note = head_outputs(asked.task, embeddings.values, rows, labeled, labels, **settings)
+    else:
+        head = trained_head(asked.strategy, embeddings.values, rows, labeled, labels, classes=classes, **settings)
+        outputs, note, labels, classes = head.probs, head.note, head.columns.tolist(), head.classes
+    column = Column(outputs.numpy(), names, f"a linear head on {embeddings.origin}")
+    arrays = Arrays({**asked.arrays.columns, OUTPUTS[asked.task]: column}, names)
+    return replace(asked, arrays=arrays, labels=labels, notes=(*asked.notes, note)), classes
 
 
 def chosen(asked: Request) -> Picks:
@@ -332,7 +332,7 @@ def _labels(strategy: Strategy, role: str, labeled: ListedIds, classes: list[str
     if labeled.labels is None or not {Labels(), Targets()} & {*read}:
         return None
     if Targets() in read:
-        return [_number(name, label, labeled.origin) for name, label in zip(labeled.names, labeled.labels, strict=True)]
+        return _numbers(labeled)
     labels = [normal(label) for label in labeled.labels]
     if classes is not None:
         return [int(column) for column in as_labels(labels, f"{labeled.origin}: labels", classes=classes)]
@@ -362,15 +362,22 @@ def explained(asked: Request, selection: Selection, labels: Sequence[str] | None
     )
 
 
-def _number(name: str, label: str, origin: str) -> float:
-    """The label of an example in regression, from its text in a file."""
-    try:
-        number = float(label)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise InvalidInput(f"{origin}: in regression a label is a number; the label of {name!r} is {label!r}")
-    return number
+def _numbers(labeled: ListedIds) -> list[float] | None:
+    """The labels of a regression, from their texts in a file; None without labels."""
+    if labeled.labels is None:
+        return None
+    found = []
+    for name, label in zip(labeled.names, labeled.labels, strict=True):
+        try:
+            number = float(label)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise InvalidInput(
+                f"{labeled.origin}: in regression a label is a number; the label of {name!r} is {label!r}"
+            )
+        found.append(number)
+    return found
 
 
 # -------------------------------------------------------------------------------------------------------------- choosing

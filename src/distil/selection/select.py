@@ -42,7 +42,14 @@ from distil.selection.arguments import (
 )
 from distil.selection.choose import choose
 from distil.selection.ids import IdReader, Ids, split_pair
-from distil.selection.trained_head import arrays_read, for_arrays, lacks_only_probs, trained_head
+from distil.selection.trained_head import (
+    OUTPUTS,
+    arrays_read,
+    for_arrays,
+    head_outputs,
+    lacks_only_outputs,
+    trained_head,
+)
 from distil.strategies.base import Needs, Selection, Strategy
 from distil.strategies.registry import as_strategy, for_task, of_library
 from distil.system.runtime import Runtime, as_runtime
@@ -187,7 +194,7 @@ def select_from(
 ) -> Selection:
     """Choose the ``n`` rows to label next from arrays, without a model or data set.
 
-    Where a strategy reads probabilities and only embeddings and labels are passed, the probabilities are those of a linear head
+    Where a strategy reads probabilities or predictions and only embeddings and labels are passed, they are those of a linear head
     (``LinearHead``) that is trained on the labeled rows; ``notes`` of the selection say so.
 
     Args:
@@ -197,7 +204,7 @@ def select_from(
             ``task="multilabel"``, a probability for each label, (N, L).
         embeddings: Embeddings, (N, D).
         mc_probs: Sampled class probabilities, (N, K, C); this K replaces the strategy's number of samples.
-        predictions: For ``task="regression"``: what the model predicts, (N,) or (N, T).
+        predictions: For ``task="regression"``: what the model predicts, (N,) or (N, T); default: those of a linear head.
         mc_predictions: For ``task="regression"``: predictions of K samples or members of the model, (N, K) or (N, K, T); this K
             replaces the strategy's number of samples.
         offsets: For strategies that read tokens (words, pixels, boxes): the row of ``probs`` at which the tokens of each example
@@ -209,7 +216,8 @@ def select_from(
         exclude: Rows that may not be chosen, such as those being labeled now; they need not be candidates.
         labeled: Rows that are labeled, a dict {id: label}, a Series of labels whose index holds the ids, or a pair (ids, labels).
         labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``, or ``classes``;
-            any labels where there are no ``probs``. For ``task="regression"``, numbers (M,) or (M, T).
+            any labels where there are no ``probs``. For ``task="regression"``, numbers (M,) or (M, T); for ``task="multilabel"``,
+            a column of 0 and 1 for each label, (M, L).
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
         validation: Rows held out from training, with their labels, as a dict {id: label} or a pair (ids, labels).
         query: Rows like those that you look for, in a form that ``labeled`` takes; they may be candidates too.
@@ -288,12 +296,14 @@ def select_from(
     strategy, notes = for_arrays(strategy, arrays, labels) if task == "classification" else (strategy, ())
     if positions is not None and "labels" in arrays_read(strategy):
         given["labeled"] = positions, labels
-    if positions is not None and labels is not None and lacks_only_probs(strategy, arrays):
-        used = torch.cat([pool, *(own for own, _ in given.values())]).unique()
-        head = trained_head(
-            strategy, arrays["embeddings"], used, positions, labels, classes=known, names=names, runtime=runtime
-        )
-        arrays, known, notes = {**arrays, "probs": head.probs}, head.classes, (*notes, head.note)
+    if positions is not None and labels is not None and lacks_only_outputs(strategy, arrays, task):
+        used, x = torch.cat([pool, *(own for own, _ in given.values())]).unique(), arrays["embeddings"]
+        if task == "classification":
+            head = trained_head(strategy, x, used, positions, labels, classes=known, names=names, runtime=runtime)
+            outputs, known, note = head.probs, head.classes, head.note
+        else:
+            outputs, note = head_outputs(task, x, used, positions, labels, names=names, runtime=runtime)
+        arrays, notes = {**arrays, OUTPUTS[task]: outputs}, (*notes, note)
     sources = array_sources(
         strategy,
         arrays,

@@ -1,4 +1,4 @@
-"""Probabilities for selections from embeddings alone: those of a linear head that is trained on the labeled examples."""
+"""Outputs for selections from embeddings alone: those of a linear head that is trained on the labeled examples."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from distil.data.arrays import Array, take
-from distil.data.labels import as_classes, as_labels, classes_among
+from distil.data.labels import as_classes, as_label_sets, as_labels, as_targets, classes_among
 from distil.errors import InvalidInput, all_labels_are, counted
 from distil.measuring.source import ArraySource, arguments_of
+from distil.networks.output_kinds import activated
 from distil.rng import Rng
 from distil.signals import Embedding
 from distil.strategies.auto import settled
 from distil.strategies.base import ROLES, Strategy
 from distil.system.runtime import CHUNK_ROWS, Runtime
 from distil.system.scratch import Space
+from distil.tasks import Task
 from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
 
@@ -44,10 +46,14 @@ def arrays_read(strategy: Strategy) -> list[str]:
     return arguments_of(signal for role in ROLES for signal in getattr(strategy.needs, role))
 
 
-def lacks_only_probs(strategy: Strategy, arrays: Mapping[str, object]) -> bool:
-    """Whether probabilities are all that a strategy still needs, and a head on the embeddings can give them."""
+OUTPUTS: Mapping[Task, str] = {"classification": "probs", "multilabel": "probs", "regression": "predictions"}
+"""The argument of ``select_from`` that holds the outputs of a model."""
+
+
+def lacks_only_outputs(strategy: Strategy, arrays: Mapping[str, object], task: Task = "classification") -> bool:
+    """Whether a model's outputs are all that a strategy still needs, and a head on the embeddings can give them."""
     missing = [name for name in arrays_read(strategy) if name != "labels" and name not in arrays]
-    return missing == ["probs"] and "embeddings" in arrays
+    return missing == [OUTPUTS[task]] and "embeddings" in arrays
 
 
 def for_arrays(strategy: Strategy, arrays: Mapping[str, object], labels: Any) -> tuple[Strategy, tuple[str, ...]]:  # noqa: ANN401
@@ -99,9 +105,7 @@ def trained_head(
     Raises:
         InvalidInput: The labels are of one class, one is missing or not in ``classes``, or an embedding has NaN or infinity.
     """
-    source = ArraySource(rows, {"embeddings": embeddings}, names=names)
-    for _ in source.chunks((Embedding(),), runtime, Rng(0)):  # refuses NaN and infinity, with the names of rows
-        pass
+    _check_finite(embeddings, rows, names, runtime)
     known = classes_among(labels, what, len(labeled)) if classes is None else list(classes)
     y = as_labels(labels, what, count=len(labeled), classes=known, ids=labeled, names=names)
     if len(y.unique()) < 2:
@@ -113,12 +117,59 @@ def trained_head(
     named = as_classes(known, what=what if classes is None else "classes")
     head = LinearHead.over(embeddings, len(named), ids=rows)
     fit_head(head, take(embeddings, labeled), y, HeadConfig())
-    probs = Space(runtime).column(len(embeddings), len(named), dtype=head.center.dtype)
-    with torch.no_grad():
-        for block in rows.split(CHUNK_ROWS):
-            probs[block] = head(take(embeddings, block)).softmax(1)
+    probs = _outputs(head, embeddings, rows, runtime)
     note = (
         f"no probs were given: a linear head was trained on the embeddings of {counted(len(y), 'labeled example')} of "
         f"{len(named):,} classes, and its probabilities were read"
     )
     return TrainedHead(probs, named, y, note)
+
+
+def head_outputs(
+    task: Task,
+    embeddings: Array,
+    rows: Tensor,
+    labeled: Tensor,
+    labels: Any,  # noqa: ANN401 - any argument of a caller
+    *,
+    what: str = "labels",
+    names: Sequence[Any] | None = None,
+    runtime: Runtime,
+) -> tuple[Tensor, str]:
+    """Train the linear head of a regression or of multi-label data: its outputs (N, T), and what was trained, as a sentence.
+
+    The outputs are predictions, or probabilities of labels; only the rows that were asked for are set. The arguments are those of
+    :func:`trained_head`.
+
+    Raises:
+        InvalidInput: A label is missing or wrong, or an embedding has NaN or infinity.
+    """
+    _check_finite(embeddings, rows, names, runtime)
+    read = as_targets if task == "regression" else as_label_sets
+    y = read(labels, what, count=len(labeled), ids=labeled, names=names)
+    if not len(y):
+        raise InvalidInput(f"{what} is empty; the linear head needs at least one labeled example")
+    head = LinearHead.over(embeddings, y.shape[1], ids=rows, task=task)
+    fit_head(head, take(embeddings, labeled), y, HeadConfig())
+    said = "predictions" if task == "regression" else "probabilities"
+    note = (
+        f"no {OUTPUTS[task]} were given: a linear head was trained on the embeddings of {counted(len(y), 'labeled example')}, and "
+        f"its {said} were read"
+    )
+    return _outputs(head, embeddings, rows, runtime), note
+
+
+def _check_finite(embeddings: Array, rows: Tensor, names: Sequence[Any] | None, runtime: Runtime) -> None:
+    """Refuse NaN and infinity, with the names of rows."""
+    source = ArraySource(rows, {"embeddings": embeddings}, names=names)
+    for _ in source.chunks((Embedding(),), runtime, Rng(0)):
+        pass
+
+
+def _outputs(head: LinearHead, embeddings: Array, rows: Tensor, runtime: Runtime) -> Tensor:
+    """The probabilities or predictions of a head, (N, C); only these rows are set."""
+    outputs = Space(runtime).column(len(embeddings), head.linear.out_features, dtype=head.center.dtype)
+    with torch.no_grad():
+        for block in rows.split(CHUNK_ROWS):
+            outputs[block] = activated(head(take(embeddings, block)), head.task)
+    return outputs

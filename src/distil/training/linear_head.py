@@ -1,4 +1,4 @@
-"""The linear head: logistic regression on embeddings as a module, fitted to its optimum instead of trained by steps."""
+"""The linear head: logistic or ridge regression on embeddings as a module, fitted to its optimum instead of trained by steps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from distil.functional.logistic_regression import (
     Decay,
     check_settings,
     fit_logistic_regression,
+    fit_per_label,
     held_out_probs,
     pool_scale,
 )
+from distil.functional.ridge_regression import fit_ridge_regression
 from distil.rng import Rng
+from distil.tasks import Task
 from distil.training.fit import FitResult, Transform
 
 _BLOCK = 4_096
@@ -52,12 +55,14 @@ class LinearHead(nn.Module):
     """A linear model on the rows of a pool, which are centered and divided by one number; the embedding is that row.
 
     A ``Learner`` fits it to the optimum of logistic regression each time, whatever it was before: there are no epochs, no learning
-    rate and no draws, and first weights do not matter.
+    rate and no draws, and first weights do not matter. With ``task="multilabel"`` it is a logistic regression for each label, and
+    with ``task="regression"`` a ridge regression; ``fit_head`` fits these too.
 
     Args:
         center: What is subtracted from each row, (D,).
         spread: What rows are then divided by, above 0.
-        num_classes: C, at least 2.
+        num_classes: C, at least 2; or the number of labels or of predicted numbers, at least 1.
+        task: What the columns of the outputs are.
         dtype: The precision of the head, to which rows are converted.
 
     >>> pool = torch.randn(500, 8)
@@ -68,11 +73,21 @@ class LinearHead(nn.Module):
     center: Tensor
     spread: Tensor
 
-    def __init__(self, center: Tensor, spread: float, num_classes: int, *, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        center: Tensor,
+        spread: float,
+        num_classes: int,
+        *,
+        task: Task = "classification",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
-        classes = whole_number(num_classes)
-        if classes is None or classes < 2:
-            raise InvalidInput(f"num_classes must be a whole number from 2, got {num_classes!r}")
+        least = 2 if task == "classification" else 1
+        classes = whole_number(num_classes, least)
+        if classes is None:
+            raise InvalidInput(f"num_classes must be a whole number from {least}, got {num_classes!r}")
+        self.task = task
         self.register_buffer("center", center.to(dtype))
         self.register_buffer("spread", torch.tensor(spread, dtype=dtype))
         self.linear = nn.Linear(len(center), classes, dtype=dtype)
@@ -81,7 +96,13 @@ class LinearHead(nn.Module):
 
     @classmethod
     def over(
-        cls, pool: Array, num_classes: int, *, ids: Tensor | None = None, transform: Transform | None = None
+        cls,
+        pool: Array,
+        num_classes: int,
+        *,
+        ids: Tensor | None = None,
+        transform: Transform | None = None,
+        task: Task = "classification",
     ) -> LinearHead:
         """The head for a pool, with the mean and the mean squared norm of its rows; read once, block by block.
 
@@ -89,9 +110,10 @@ class LinearHead(nn.Module):
 
         Args:
             pool: Rows (N, ...) of numbers, labeled or not. Leave out examples of a test set.
-            num_classes: C, at least 2.
+            num_classes: C, at least 2; or the number of labels or of predicted numbers, at least 1.
             ids: Positions of the rows that count, (n,); default: all.
             transform: What prepares a minibatch of rows for the head; default: nothing.
+            task: What the columns of the outputs are.
 
         Raises:
             InvalidInput: The pool is not an array, there is no row, or one has NaN or infinity.
@@ -107,14 +129,14 @@ class LinearHead(nn.Module):
         center, spread = pool_scale(_rows_of(rows, block, transform) for block in blocks)
         near_one = 2.0**-_FLOAT32_EXPONENT < spread < 2.0**_FLOAT32_EXPONENT
         precision = precision_of([rows]) if near_one else torch.float64
-        return cls(center, spread, num_classes, dtype=precision)
+        return cls(center, spread, num_classes, task=task, dtype=precision)
 
     def features(self, x: Tensor) -> Tensor:
         """The embedding (B, D) of a minibatch (B, ...)."""
         return (x.flatten(1).to(self.center.dtype) - self.center) / self.spread
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, C) of a minibatch (B, ...)."""
+        """Logits (B, C), or predictions, of a minibatch (B, ...)."""
         logits: Tensor = self.linear(self.features(x))
         return logits
 
@@ -135,17 +157,20 @@ def fit_head(head: LinearHead, x: Tensor, y: Tensor, config: HeadConfig) -> FitR
     Args:
         head: The head.
         x: Rows (n, ...), as the head is called with.
-        y: Their classes, (n,) int64.
+        y: Their classes, (n,) int64; whether they have each label, (n, L) of 0 and 1; or their targets, (n, T).
         config: Decay and class weights.
 
     Returns:
-        Accuracy and mean cross entropy of the labeled rows after the fit, in nats, as the only epoch; and what was chosen.
+        Accuracy and mean cross entropy of the labeled rows after the fit, in nats, as the only epoch; and what was chosen. Of a
+        multi-label head they are means over labels; of a regression R2 and the mean squared error.
 
     Raises:
         InvalidInput: Shapes that do not fit, no row, NaN or infinity, a label out of range.
     """
     linear = head.linear
     rows = _scaled(head, x)
+    if head.task != "classification":
+        return _fit_columns(head, rows, y.cpu().double(), config)
     labels = y.cpu()
     found = fit_logistic_regression(
         rows, labels, linear.out_features, decay=config.decay, class_weights=config.class_weights
@@ -165,6 +190,33 @@ def fit_head(head: LinearHead, x: Tensor, y: Tensor, config: HeadConfig) -> FitR
     loss = float(nn.functional.cross_entropy(logits, labels))
     chosen = {} if found.decay is None else {"decay": found.decay, "temperature": found.temperature}
     return FitResult((accuracy,), (loss,), "optimum", chosen=chosen)
+
+
+def _fit_columns(head: LinearHead, rows: Tensor, y: Tensor, config: HeadConfig) -> FitResult:
+    """Fit the head of labels or of predicted numbers on scaled rows (n, D); ``y`` is (n, T) float64."""
+    linear = head.linear
+    if y.shape != (len(rows), linear.out_features):
+        raise InvalidInput(
+            f"y must be ({len(rows)}, {linear.out_features}), a column for each output; got {tuple(y.shape)}"
+        )
+    chosen: dict[str, float] = {}
+    if head.task == "regression":
+        if config.class_weights != "none":
+            raise InvalidInput("class_weights has no meaning in regression; leave it out")
+        found = fit_ridge_regression(rows, y, decay=config.decay)
+        weight, bias, chosen = found.weight, found.bias, {"decay": found.decay}
+    else:
+        weight, bias = fit_per_label(rows, y, decay=config.decay, class_weights=config.class_weights)
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+        linear.bias.copy_(bias)
+    outputs = rows @ weight.T + bias
+    if head.task == "multilabel":
+        accuracy = float(((outputs > 0) == (y > 0)).double().mean())
+        loss = float(nn.functional.binary_cross_entropy_with_logits(outputs, y))
+        return FitResult((accuracy,), (loss,), "optimum")
+    loss, spread = float((outputs - y).square().mean()), float(y.var(0, correction=0).mean())
+    return FitResult((1 - loss / spread if spread else float(loss == 0),), (loss,), "optimum", chosen=chosen)
 
 
 def held_out(head: LinearHead, x: Tensor, y: Tensor, rng: Rng) -> Tensor:
