@@ -9,6 +9,7 @@ import torch
 
 from distil.errors import MissingSignal
 from distil.functional.features import Outer
+from distil.measuring.measurements import Measurements
 from distil.signals import (
     EMPTY,
     Derived,
@@ -24,7 +25,6 @@ from distil.signals import (
     Probs,
     Signals,
     TopClasses,
-    measure,
     measured_by,
 )
 
@@ -75,13 +75,7 @@ def test_measured_signals_ask_the_forward_pass(forward):
 def test_derived_signals_are_not_measured(case, forward):
     for signal in DERIVED:
         with case(signal), pytest.raises(MissingSignal, match="derived from"):
-            measure((Logits(), signal), forward)
-
-
-def test_a_minibatch_is_measured_signal_by_signal(forward):
-    columns = measure((MCProbs(4), Logits()), forward)
-    assert columns == {MCProbs(4): ("samples", 4, False), Logits(): "logits"}
-    assert list(columns) == [MCProbs(4), Logits()]
+            Measurements().columns((signal,), forward, torch.arange(2))
 
 
 def test_the_two_kinds_share_no_method():

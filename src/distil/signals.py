@@ -617,18 +617,4 @@ def measured_by(needs: Iterable[Signal[Any]], given: Iterable[Signal[Any]] = ())
     return tuple(stored)
 
 
-def measure(signals: Iterable[Signal[Any]], forward: Forward) -> dict[Signal[Any], Tensor]:
-    """The columns of one minibatch, by signal.
-
-    Raises:
-        MissingSignal: A signal is derived, so a forward pass cannot measure it.
-    """
-    columns: dict[Signal[Any], Tensor] = {}
-    for signal in signals:
-        if not isinstance(signal, Measured):
-            raise MissingSignal(f"{signal!r} is derived from other signals, not measured; ask for measured_by(...)")
-        columns[signal] = signal.measure(forward)
-    return columns
-
-
 EMPTY = Signals(torch.empty(0, dtype=torch.long), {})

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from distil.data.arrays import called
-from distil.errors import DistilError, InvalidInput, UnsupportedModel
+from distil.errors import DistilError, InvalidInput, MissingSignal, UnsupportedModel
 from distil.networks.calls import WrongRows, named
-from distil.signals import Forward, Labels, Signal, measure
+from distil.signals import Forward, Labels, Measured, Signal
 
 
 class Measurements:
@@ -41,9 +41,10 @@ class Measurements:
             UnsupportedModel: A column is not a tensor of real numbers, has a wrong number of axes, or another shape than in
                 earlier minibatches.
             InvalidInput: The same faults in labels, which come from the data set.
+            MissingSignal: A signal is derived, so a forward pass cannot measure it.
         """
         try:
-            return {signal: self._column(signal, measure((signal,), forward)[signal], ids) for signal in signals}
+            return {signal: self._column(signal, _measured(signal, forward), ids) for signal in signals}
         except WrongRows as wrong:
             if wrong.ids is not None:
                 raise
@@ -86,6 +87,12 @@ class Measurements:
 
     def _named(self, ids: Tensor) -> str:
         return named(called(ids, self._names))
+
+
+def _measured(signal: Signal[Any], forward: Forward) -> object:
+    if not isinstance(signal, Measured):
+        raise MissingSignal(f"{signal!r} is derived from other signals, not measured; ask for measured_by(...)")
+    return signal.measure(forward)
 
 
 def _precise(value: Tensor, signal: Signal[Any], what: str) -> Tensor:
