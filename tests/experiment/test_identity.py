@@ -15,6 +15,7 @@ def test_what_a_directory_may_gain_and_where_files_are_keeps_the_identity(case, 
         {"active_learning__rounds": 9},
         *({f"experiment__{key}": value} for key, value in [("seeds", 7), ("output", "else"), ("data", "where")]),
         {"experiment__target_accuracy": 0.9, "experiment__full_data": True, "experiment__trackers": ["tensorboard"]},
+        {"experiment__ceiling": True},
         {"dataset__download": True},
     ]:
         with case(change):

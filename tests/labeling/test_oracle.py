@@ -310,6 +310,11 @@ def test_what_needs_labels_says_so(unlabeled, capsys):
         ({**own, "test_points": 11}, {}, "11 test points and 0 validation points need a label, and only 10 of the 60"),
         ({**own, "label_noise": 0.1}, {}, "dataset.label_noise needs a label for every example"),
         (own, {"full_data": True}, "full_data trains on the whole pool, and 50 of its 58 examples have no label"),
+        (
+            own,
+            {"ceiling": True},
+            "ceiling looks at the true labels of the whole pool, and 50 of its 58 examples have no",
+        ),
     ):
         configure(more, experiment)
         assert main(["run", "x.json", "--output", f"out{len(message)}"]) == 2, message

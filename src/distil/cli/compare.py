@@ -25,6 +25,7 @@ def compare(
     track: str | Sequence[str] | None = None,
     retrain: str | Sequence[str] | None = None,
     full_data: bool = True,
+    ceiling: bool = False,
     workers: int = 1,
     trust: bool = False,
     progress: bool | None = None,
@@ -51,6 +52,8 @@ def compare(
         retrain: Run every strategy with each of these ways to start a round's training: ``scratch``, ``warm``,
             ``shrink_perturb``; a list, or text with commas.
         full_data: Train on the whole pool too, once per seed.
+        ceiling: Run a ceiling too, once per seed: each round keeps the best of 100 candidate selections, found with the true
+            labels. The results then say which share of its gain over random sampling each strategy reaches.
         workers: Processes that share the runs.
         trust: Import the code that the output directory names, though you did not write its configuration.
         progress: Show a progress bar; default: when the output is a terminal.
@@ -77,12 +80,16 @@ def compare(
         threads=threads,
         track=track,
     )
-    experiment = _fair(experiment, retrain=retrain, full_data=full_data)
+    experiment = _fair(experiment, retrain=retrain, full_data=full_data, ceiling=ceiling)
     return document_of(experiment, advanced(experiment, workers=workers, trust=trust, progress=progress, page=True))
 
 
 def _fair(
-    experiment: ExperimentConfig, *, retrain: str | Sequence[str] | None = None, full_data: bool = True
+    experiment: ExperimentConfig,
+    *,
+    retrain: str | Sequence[str] | None = None,
+    full_data: bool = True,
+    ceiling: bool = False,
 ) -> ExperimentConfig:
     from distil.experiment.directory import compared
     from distil.selection.learner import RETRAIN
@@ -91,11 +98,11 @@ def _fair(
     unknown = next((way for way in ways if way not in RETRAIN), None)
     if unknown is not None:
         raise ConfigError(f"retrain must be of {', '.join(RETRAIN)}, got {unknown!r}{nearest(unknown, RETRAIN)}")
-    return compared(experiment, retrain=ways, full_data=full_data)
+    return compared(experiment, retrain=ways, full_data=full_data, ceiling=ceiling)
 
 
 def act(given: dict[str, Any]) -> int:
     """Compare, and print the table."""
     running = {name: given.pop(name) for name in ("workers", "trust", "progress")}
-    fair = {name: given.pop(name) for name in ("retrain", "full_data")}
+    fair = {name: given.pop(name) for name in ("retrain", "full_data", "ceiling")}
     return finish(_fair(configured(**given), **fair), page=True, **running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,19 @@ class GainShare:
     low: float
     high: float
     level: float
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """A ceiling and what strategies reach of it.
+
+    Attributes:
+        area: Its mean area under the curve.
+        shares: Strategy -> the share of the ceiling's gain over the baseline that it reaches.
+    """
+
+    area: float
+    shares: Mapping[str, GainShare]
 
 
 def gain_share(values: ArrayLike, baseline: ArrayLike, ceiling: ArrayLike, level: float = LEVEL) -> GainShare:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distil.errors import InvalidInput
+from distil.evaluation.ceiling import Ceiling, GainShare
 from distil.evaluation.compare import Comparison, Summary, p_text, plain, verdict
 from distil.evaluation.curves import Bound, starts_above
 from distil.evaluation.labels_saved import Saving
@@ -32,6 +33,7 @@ class _Table:
     metric: str
     comparisons: Mapping[str, Comparison]
     twins: Mapping[str, str]
+    ceiling: Ceiling | None
 
     @property
     def baseline(self) -> Summary:
@@ -45,6 +47,7 @@ def terminal_table(
     metric: str = "accuracy",
     comparisons: Mapping[str, Comparison] | None = None,
     twins: Mapping[str, str] | None = None,
+    ceiling: Ceiling | None = None,
 ) -> str:
     """A table for a terminal, one row for each strategy, at most 110 columns wide.
 
@@ -61,6 +64,7 @@ def terminal_table(
         comparisons: Tests of the areas against the baseline's, by strategy; without them, the table says nothing about
             significance.
         twins: For each strategy that selects the same examples as another one in every run, the name of the other.
+        ceiling: The ceiling and the shares of its gain, for a sentence below the table.
 
     Returns:
         Lines joined by newlines, without a newline at the end.
@@ -68,7 +72,7 @@ def terminal_table(
     Raises:
         InvalidInput: There are no summaries, or they are not those of one call of ``summarize`` with this target.
     """
-    table = _Table(_ordered(summaries, target), target, metric, comparisons or {}, twins or {})
+    table = _Table(_ordered(summaries, target), target, metric, comparisons or {}, twins or {}, ceiling)
     for longest, most in _LAYOUTS:
         lines = _terminal_lines(table, longest, _spaced(len(table.baseline.labels), most))
         if max(map(len, lines)) <= WIDTH:
@@ -84,6 +88,7 @@ def markdown_table(
     metric: str = "accuracy",
     comparisons: Mapping[str, Comparison] | None = None,
     twins: Mapping[str, str] | None = None,
+    ceiling: Ceiling | None = None,
 ) -> str:
     """The columns of ``terminal_table`` in Markdown, with every number of labels, effect sizes, and wins, ties and losses.
 
@@ -94,6 +99,7 @@ def markdown_table(
         comparisons: Tests of the areas against the baseline's, by strategy; without them, the table says nothing about
             significance.
         twins: For each strategy that selects the same examples as another one in every run, the name of the other.
+        ceiling: The ceiling and the shares of its gain, for a sentence below the table.
 
     Returns:
         The table, a blank line, and the notes as a list, without a newline at the end.
@@ -101,7 +107,7 @@ def markdown_table(
     Raises:
         InvalidInput: There are no summaries, or they are not those of one call of ``summarize`` with this target.
     """
-    table = _Table(_ordered(summaries, target), target, metric, comparisons or {}, twins or {})
+    table = _Table(_ordered(summaries, target), target, metric, comparisons or {}, twins or {}, ceiling)
     first, *others = map(_count, table.baseline.labels)
     heads = [" ".join(words).strip() for words in _headings(table)]
     heads += ["effect g_z", "wins/ties/losses"] if table.comparisons else []
@@ -308,7 +314,33 @@ def _notes(table: _Table) -> list[str]:
         notes.append(f"≤ {first}: with {first} labels, the smallest number measured, it was above {_percent(target)}.")
     others = list(_compared_with(table).items())[1:]
     notes += [f"{', '.join(names)}: compared with {plain(other)}, not with {whose}." for other, names in others]
-    return [*notes, *_findings(table), *twin_notes(table.twins)]
+    ceiling = [] if table.ceiling is None else [_ceiling_note(table.ceiling, baseline)]
+    return [*notes, *_findings(table), *ceiling, *twin_notes(table.twins)]
+
+
+def share_text(share: GainShare) -> str:
+    """A share of the ceiling's gain in percent, with its interval in brackets; an open interval begins with > or <."""
+    if share.share is None:
+        return "-"
+    text, low, high = (f"{100 * x:.0f}" for x in (share.share, share.low, share.high))
+    if math.isnan(share.low):
+        return f"{text} %"
+    if math.isinf(share.low) or math.isinf(share.high):
+        end = f"> {low}" if share.low > -math.inf else f"< {high}" if share.high < math.inf else "unknown"
+        return f"{text} % [{end}]"
+    return f"{text} % [{low}, {high}]"
+
+
+def _ceiling_note(ceiling: Ceiling, baseline: Summary) -> str:
+    """What each strategy reaches of the ceiling's gain, and how to read it."""
+    shares = ", ".join(f"{name} {share_text(share)}" for name, share in ceiling.shares.items())
+    levels = {share.level for share in ceiling.shares.values()} if baseline.seeds > 1 else ()
+    level = "".join(f" ({_percent(round(level, 4))} bootstrap intervals over paired seeds)" for level in levels)
+    gain = f" Share of its gain over {plain(baseline.name)}{level}: {shares}." if shares else ""
+    return (
+        f"ceiling: area {100 * ceiling.area:.2f}, the best of 100 candidate selections in each round, found with the true labels."
+        f"{gain}"
+    )
 
 
 def _compared_with(table: _Table) -> dict[str, list[str]]:

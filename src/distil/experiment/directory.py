@@ -65,7 +65,9 @@ def to_run(config: ExperimentConfig, *, trust: bool = False) -> ExperimentConfig
     return parse_config(config.document)
 
 
-def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data: bool = True) -> ExperimentConfig:
+def compared(
+    config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data: bool = True, ceiling: bool = False
+) -> ExperimentConfig:
     """The configuration of a fair comparison: adds random sampling, training on the whole pool, and enough seeds for an interval.
 
     Args:
@@ -73,6 +75,7 @@ def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data
         retrain: Values of ``retrain``; every strategy is run with each. The label of a strategy that is run with another value
             than the configuration's ends with that value.
         full_data: Whether to train once per seed on the whole pool.
+        ceiling: Whether to run the ceiling, which the configuration may ask for too.
 
     Raises:
         ConfigError: An unknown value of ``retrain``.
@@ -90,7 +93,7 @@ def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data
         {
             **config.document,
             "active_learning": {**loop, "strategies": [*entries.values(), *ways]},
-            "experiment": {**given, **more, "full_data": full_data},
+            "experiment": {**given, **more, "full_data": full_data, **({"ceiling": True} if ceiling else {})},
         }
     )
 

@@ -13,7 +13,7 @@ Document = Mapping[str, Any]
 
 FREE: Mapping[str, tuple[str, ...]] = {
     "active_learning": ("strategy", "strategies", "rounds"),
-    "experiment": ("output", "data", "seed", "seeds", "full_data", "trackers", "target_accuracy"),
+    "experiment": ("output", "data", "seed", "seeds", "full_data", "ceiling", "trackers", "target_accuracy"),
     "dataset": ("download", "sha256"),  # see files_read
 }
 """Keys that may differ between the commands on one directory, by section."""
@@ -59,8 +59,9 @@ def grown(config: ExperimentConfig, before: ExperimentConfig) -> Document:
         given = {**{key: value for key, value in given.items() if key != "seed"}, "seeds": [*before.seeds, *more]}
     if config.rounds > before.rounds:
         loop = {**loop, "rounds": config.rounds}
-    if config.full_data and not before.full_data:
-        given = {**given, "full_data": True}
+    for key, wanted in (("full_data", config.full_data), ("ceiling", config.ceiling)):
+        if wanted:
+            given = {**given, key: True}
     asked = config.document.get("experiment", {})
     target = {key: asked[key] for key in ("target_accuracy",) if key in asked}
     made = {**before.document, "active_learning": loop}
@@ -111,6 +112,7 @@ def _computes_as(config: ExperimentConfig, before: ExperimentConfig) -> bool:
         "rounds",
         "seeds",
         "full_data",
+        "ceiling",
         "output",
         "target_accuracy",
         "data_root",

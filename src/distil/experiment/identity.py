@@ -9,7 +9,7 @@ from typing import Any
 from distil.experiment.chain import hash_of
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.paths import DATA_FILES
-from distil.experiment.config.strategy_section import FULL_DATA, StrategySpec
+from distil.experiment.config.strategy_section import CEILING, FULL_DATA, StrategySpec
 from distil.experiment.directory import BASELINE
 from distil.experiment.growth import FREE
 
@@ -37,9 +37,9 @@ def identity_of(config: ExperimentConfig, spec: StrategySpec | None, seed: int) 
 
 
 def spec_of(config: ExperimentConfig, label: str) -> StrategySpec:
-    """The strategy with a label; for ``full_data``, which labels the whole pool at once, the baseline under that label."""
-    if label == FULL_DATA:
-        return StrategySpec(BASELINE, {}, FULL_DATA)
+    """The strategy with a label; for ``full_data`` and ``ceiling``, for which no strategy chooses, the baseline under it."""
+    if label in (FULL_DATA, CEILING):
+        return StrategySpec(BASELINE, {}, label)
     return next(spec for spec in config.strategies if spec.label == label)
 
 

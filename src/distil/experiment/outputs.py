@@ -14,6 +14,7 @@ from distil.evaluation.metrics import METRICS
 from distil.evaluation.plots import picture_of
 from distil.evaluation.tables import markdown_table, terminal_table
 from distil.experiment.config.experiment_config import ExperimentConfig
+from distil.experiment.config.strategy_section import CEILING
 from distil.experiment.directory import directory_lock, open_config
 from distil.experiment.notes import notes_of
 from distil.experiment.page.render import page_of
@@ -25,6 +26,9 @@ from distil.experiment.results import (
     alone_notes,
     baselines_of,
     bounds_of,
+    ceiling_notes,
+    ceiling_of,
+    ceiling_runs,
     comparable,
     comparisons,
     data_name,
@@ -72,8 +76,9 @@ def _written(experiment: ExperimentConfig, *, page: bool) -> str:
     target = config.target_accuracy
     summaries = summarize(curves, baseline=baselines, target=target)
     tests: Any = {"comparisons": comparisons(curves, baselines, twins), "twins": twins}
+    tests["ceiling"] = ceiling_of(config, runs, curves, baselines)
     title = f"{data_name(config)}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
-    notes = [*left_out, *alone_notes(config, baselines), *notes_of(config, runs)]
+    notes = [*left_out, *alone_notes(config, baselines), *ceiling_notes(config), *notes_of(config, runs)]
     note = "".join(f"\n\n{one}" for one in notes)
     write_anew(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target, **tests)}{note}\n")
     shown = {summary.name for summary in summaries}
@@ -112,12 +117,13 @@ def write_report(output: Path, page: str) -> bool:
 
 
 def _as_csv(config: ExperimentConfig, everything: Runs) -> str:
-    """Every number of the finished runs."""
+    """Every number of the finished runs, also of those of the ceiling."""
+    everything = {**everything, CEILING: ceiling_runs(config)} if config.ceiling else everything
     metrics = [name for name, metric in METRICS.items() if metric.higher_is_better]
     rows = [
         [label, seed, e["labels"], *(e[name] for name in metrics)]
         for label, own in everything.items()
-        for seed, run in zip(config.seeds, own, strict=True)
+        for seed, run in zip(config.seeds, own, strict=bool(own))
         for e in (run.all("evaluated") if run.done(config.rounds) else ())
     ]
     return csv_text([["strategy", "seed", "labels", *metrics], *rows], "results.csv")

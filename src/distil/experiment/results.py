@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from distil.errors import counted
+from distil.evaluation.ceiling import Ceiling, gain_share
 from distil.evaluation.compare import Comparison, compare, plain
 from distil.evaluation.curves import Bounds, Curves, areas
 from distil.evaluation.metrics import METRICS
 from distil.experiment.config.experiment_config import ExperimentConfig
-from distil.experiment.config.strategy_section import FULL_DATA
+from distil.experiment.config.strategy_section import CEILING, FULL_DATA
 from distil.experiment.directory import BASELINE
 from distil.experiment.identity import identity_of, spec_of
 from distil.experiment.run import EVENTS, Run
@@ -181,6 +182,45 @@ def full_data_runs(config: ExperimentConfig) -> list[Run]:
     """The trainings on the whole pool, one run per seed; empty unless all are finished."""
     runs = [run_of(config, FULL_DATA, seed) for seed in config.seeds]
     return runs if all(run.done(1) for run in runs) else []
+
+
+def ceiling_runs(config: ExperimentConfig) -> list[Run]:
+    """The runs of the ceiling, one per seed; empty unless all are finished."""
+    runs = [run_of(config, CEILING, seed) for seed in config.seeds]
+    return runs if all(run.done(config.rounds) for run in runs) else []
+
+
+def _ceiling_curves(config: ExperimentConfig, runs: Runs, metric: str) -> Curves | None:
+    """The curves of the ceiling, if they can be compared with those of the runs; None without its runs."""
+    own = ceiling_runs(config)
+    return comparable({**runs, CEILING: own}, config.seeds, metric).get(CEILING) if own and runs else None
+
+
+def ceiling_of(
+    config: ExperimentConfig,
+    runs: Runs,
+    curves: Mapping[str, Curves],
+    baselines: Mapping[str, str],
+    metric: str = "accuracy",
+) -> Ceiling | None:
+    """The ceiling, with the share of its gain in area over the first baseline that each strategy reaches; None without its runs.
+
+    Strategies that are compared with another baseline are left out: the ceiling trains as the first baseline does.
+    """
+    top = _ceiling_curves(config, runs, metric)
+    if top is None:
+        return None
+    first, area = next(iter(baselines)), areas({**curves, CEILING: top})
+    own = [name for name, other in baselines.items() if other == first != name]
+    shares = {name: gain_share(area[name], area[first], area[CEILING]) for name in own}
+    return Ceiling(float(area[CEILING].mean()), shares)
+
+
+def ceiling_notes(config: ExperimentConfig) -> list[str]:
+    """A sentence if the runs of the ceiling were asked for and are not finished."""
+    if not config.ceiling or ceiling_runs(config):
+        return []
+    return [f"The runs of the ceiling are not finished. Continue with: distil resume {config.output}"]
 
 
 def curves_of(config: ExperimentConfig, metric: str = "accuracy") -> dict[str, Curves]:

@@ -18,9 +18,10 @@ from distil.datasets.data_set import DataSet
 from distil.errors import RunError
 from distil.evaluation.metrics import majority_accuracy
 from distil.experiment.answers import answered
+from distil.experiment.ceiling import best_selection
 from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig
-from distil.experiment.config.strategy_section import StrategySpec
+from distil.experiment.config.strategy_section import CEILING, StrategySpec
 from distil.experiment.evaluate import evaluate
 from distil.experiment.first_round import FirstRound
 from distil.experiment.initial import chosen_initial
@@ -37,6 +38,7 @@ from distil.selection.oracle import Oracle, Pending, Query
 from distil.strategies.base import Selection
 from distil.system.runtime import Runtime
 from distil.training.fit import FitResult
+from distil.training.linear_head import HeadConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -219,18 +221,39 @@ class Steps:
         return evaluate(self.learner.network, x, y, self.runtime)
 
     def _asked(self, round: int) -> Event:  # noqa: A002
+        more: Event = {}
         with timed(self.run, round, "select"), kept_warnings() as warned:
-            unlabeled = self.learner.pool.unlabeled
-            n = min(self.config.budget, len(unlabeled))
-            elapsed = (round - 1) / max(1, self.config.rounds - 2)  # rounds 1 to rounds - 1 select
-            selection = self.learner.query(n, exclude=self._left_out(unlabeled, round), elapsed=elapsed)
+            if self.spec.label == CEILING:
+                selection, more = self._best(round)
+            else:
+                selection = self._queried(round)
         ids = selection.tolist()
         event: Event = {"event": "asked", "round": round, "ids": ids, **self._names(ids)}
         if selection.scores is not None:
             event["scores"] = selection.scores.tolist()
         if selection.notes:
             event["notes"] = list(selection.notes)
-        return event | ({"warnings": warned} if warned else {})
+        return event | more | ({"warnings": warned} if warned else {})
+
+    def _queried(self, round: int) -> Selection:  # noqa: A002
+        unlabeled = self.learner.pool.unlabeled
+        n = min(self.config.budget, len(unlabeled))
+        elapsed = (round - 1) / max(1, self.config.rounds - 2)  # rounds 1 to rounds - 1 select
+        return self.learner.query(n, exclude=self._left_out(unlabeled, round), elapsed=elapsed)
+
+    def _best(self, round: int) -> tuple[Selection, Event]:  # noqa: A002
+        """The best of many candidate selections, by the true labels; which strategy proposed it, and its test accuracy."""
+        found = best_selection(
+            self.learner,
+            self.split,
+            self.config.budget,
+            head=self.config.fit if isinstance(self.config.fit, HeadConfig) else HeadConfig(),
+            runtime=self.runtime,
+            rng=Rng(self.config.seeds_of(self.seed).selection).child("ceiling", round),
+        )
+        selection = Selection(found.ids)
+        self.learner.pool.record({"event": "asked", "ids": selection})
+        return selection, {"proposed_by": found.strategy, "test_accuracy": found.accuracy}
 
     def _left_out(self, unlabeled: Tensor, round: int) -> Tensor | None:  # noqa: A002
         """Ids that the strategy may not select this round because they are not among its random candidates; None: no ids."""

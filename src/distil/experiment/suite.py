@@ -10,6 +10,7 @@
       STRATEGY/SEED/           one run each; see distil.experiment.run
       first_round/SEED/        round 0 of a seed, which its runs share
       full_data/SEED/          one training on the whole pool, if the configuration asks for it
+      ceiling/SEED/            the best of many selections in each round, if the configuration asks for it
       results.md  results.csv  the table, and every number behind it
       curves.png               the learning curves (if matplotlib is installed)
       report.html              the page of `distil report`, if strategies are compared
@@ -29,7 +30,7 @@ from distil.datasets.data_set import DataSet
 from distil.errors import ConfigError, InvalidInput, RunBusy
 from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
-from distil.experiment.config.strategy_section import FIRST_ROUND, FULL_DATA
+from distil.experiment.config.strategy_section import CEILING, FIRST_ROUND, FULL_DATA
 from distil.experiment.directory import claim, to_run
 from distil.experiment.files_read import notes_on_modules, read_data
 from distil.experiment.first_round import FirstRound
@@ -87,9 +88,10 @@ def run_all(
     for sentence in (*data.read, *notes_on_modules(config, hashes)):
         say(sentence)
     # Faults in the data or a strategy are reported here, before the first training.
-    for spec in config.strategies:
-        experiment_of(config, data, spec.label, config.seeds[0])
     labels = [*([FULL_DATA] if config.full_data else []), *(spec.label for spec in config.strategies)]
+    labels += [CEILING] if config.ceiling else []
+    for label in labels:
+        experiment_of(config, data, label, config.seeds[0])
     # Seeds change fastest, so the runs that train a first round start early, and workers do not wait for one another.
     tasks = [(label, seed) for label in labels for seed in config.seeds]
     total = len(config.seeds) * sum(1 if label == FULL_DATA else config.rounds for label in labels)
@@ -152,21 +154,29 @@ def experiment_of(
     seed: int,
     oracle: MakeOracle | None = None,
 ) -> Experiment:
-    """One run of an experiment, by the label of its strategy (``full_data``: training on the whole pool) and its seed."""
+    """One run of an experiment, by the label of its strategy, or ``full_data`` or ``ceiling``, and its seed."""
     run, spec = Run(run_path(config.output, label, seed)), spec_of(config, label)
     if label == FULL_DATA:
-        parts = split(data, config, seed)
-        unknown = int((parts.y[parts.pool] < 0).sum())
-        if unknown:
-            raise ConfigError(
-                f"experiment.full_data trains on the whole pool, and {unknown} of its {len(parts.pool)} examples have no label; "
-                "leave it out (--no-full-data)"
-            )
+        n_pool = _labels_known(data, config, seed, "full_data trains on the whole pool", "--no-full-data")
         return Experiment(
-            run, replace(config, initial_points=len(parts.pool), initial_strategy=None, rounds=1), spec, seed, data
+            run, replace(config, initial_points=n_pool, initial_strategy=None, rounds=1), spec, seed, data
         )
     first = FirstRound(config.output / FIRST_ROUND / str(seed), identity_of(config, None, seed))
+    if label == CEILING:
+        _labels_known(data, config, seed, "ceiling looks at the true labels of the whole pool", "no --ceiling")
+        return Experiment(run, config, spec, seed, data, first=first)
     return Experiment(run, config, spec, seed, data, oracle and oracle(spec, seed), first)
+
+
+def _labels_known(data: DataSet, config: ExperimentConfig, seed: int, what: str, without: str) -> int:
+    """The number of examples in the pool; ConfigError if one has no label, which the key ``what`` needs."""
+    parts = split(data, config, seed)
+    unknown = int((parts.y[parts.pool] < 0).sum())
+    if unknown:
+        raise ConfigError(
+            f"experiment.{what}, and {unknown} of its {len(parts.pool)} examples have no label; leave it out ({without})"
+        )
+    return len(parts.pool)
 
 
 def _prepared(document: Mapping[str, Any]) -> tuple[ExperimentConfig, DataSet]:

@@ -94,6 +94,7 @@ class ExperimentConfig:
         seeds: The seeds; every strategy is run once with each.
         fixed_seeds: Field of ``Seeds`` -> its value, for those that are the same in every replicate.
         full_data: Whether to train once per seed on the whole pool too, as an upper bound.
+        ceiling: Whether to run the ceiling of ``distil.experiment.ceiling`` too, once per seed.
         output: The directory of the experiment.
         threads: Number of threads that torch computes with; recorded, because the last digits of sums depend on it.
         target_accuracy: Accuracy that "labels needed" refers to; None: not shown.
@@ -120,6 +121,7 @@ class ExperimentConfig:
     output: Path
     fixed_seeds: Mapping[str, int] = field(default_factory=dict)
     full_data: bool = False
+    ceiling: bool = False
     threads: int = 1
     target_accuracy: float | None = None
     data_root: str | None = None
@@ -307,6 +309,7 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
         seeds=seeds,
         fixed_seeds={part: getattr(more, f"{part}_seed") for part in _PARTS if f"{part}_seed" in more.model_fields_set},
         full_data=more.full_data,
+        ceiling=more.ceiling,
         output=Path(more.output or "runs/experiment"),
         threads=more.threads,
         target_accuracy=more.target_accuracy,

@@ -362,6 +362,11 @@ class ExperimentSection(Section):
         "Whether to train once per seed on the whole pool, as an upper bound; `distil compare` does so by default.",
         False,
     )
+    ceiling: bool = _key(
+        "Whether to run a ceiling too, once per seed: each round keeps the best of 100 candidate selections, found with the true "
+        "labels; see docs/comparing.md.",
+        False,
+    )
     oracle: Text | None = _key(
         "What answers the queries: `project PATH`, the people who label in the project at that path; or `package.module:callable`, "
         "which is called with the strategy and the seed of a run and returns an object with the method `ask`. Default: the labels "

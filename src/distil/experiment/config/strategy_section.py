@@ -19,7 +19,7 @@ from distil.strategies.registry import for_task
 from distil.system.imports import named_object
 
 # Names of folders that an experiment has besides those of its strategies.
-FULL_DATA, FIRST_ROUND = "full_data", "first_round"
+FULL_DATA, CEILING, FIRST_ROUND = "full_data", "ceiling", "first_round"
 _FILES = (
     "config.json",
     "curves.png",
@@ -164,7 +164,7 @@ def _check_labels(check: Faults, labels: list[str]) -> None:
         for label in labels
         if not _is_folder_name(label)
     ]
-    taken = [label for label in labels if label in (FULL_DATA, FIRST_ROUND)]
+    taken = [label for label in labels if label in (FULL_DATA, CEILING, FIRST_ROUND)]
     check.faults += [f"the label {label!r} is the name of a folder that distil uses; choose another" for label in taken]
 
 

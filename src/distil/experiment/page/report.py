@@ -9,14 +9,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distil.errors import DistilError, DistilWarning, InvalidInput
+from distil.evaluation.ceiling import Ceiling
 from distil.evaluation.compare import Comparison, PenaltyMatrix, Summary, p_text, penalty_matrix, summarize, verdict
 from distil.evaluation.curves import SHARES, Bound, Curves, Reach, efficiency_curve, labels_for_shares
 from distil.evaluation.labels_saved import Saving, labels_saved
 from distil.evaluation.metrics import METRICS
 from distil.evaluation.statistics import ALPHA, LEVEL, Difference, rank_test, ranks
-from distil.evaluation.tables import cell_texts, curve_texts, labels_text, saving_text, terminal_table, twin_notes
+from distil.evaluation.tables import (
+    cell_texts,
+    curve_texts,
+    labels_text,
+    saving_text,
+    share_text,
+    terminal_table,
+    twin_notes,
+)
 from distil.experiment.config.experiment_config import ExperimentConfig
-from distil.experiment.config.strategy_section import FULL_DATA
+from distil.experiment.config.strategy_section import CEILING, FULL_DATA
 from distil.experiment.files_read import read_data
 from distil.experiment.notes import notes_of
 from distil.experiment.results import (
@@ -26,6 +35,9 @@ from distil.experiment.results import (
     baseline_of,
     baselines_of,
     bounds_of,
+    ceiling_notes,
+    ceiling_of,
+    ceiling_runs,
     comparable,
     comparisons,
     costs,
@@ -111,12 +123,13 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     metrics = {metric: _metric(config, runs, metric, own, baselines, twins) for metric, own in curves.items()}
     selections = _selections(config, shown) if order else None
     ids = _ids(config, runs)
-    lost = lost_models({**everything, FULL_DATA: full_data_runs(config)})
+    lost = lost_models({**everything, FULL_DATA: full_data_runs(config), CEILING: ceiling_runs(config)})
     for sentence in lost:
         warnings.warn(sentence, DistilWarning, stacklevel=3)
     notes = [
         *left_out_notes(experiment, everything, config.seeds, accuracy),
         *(alone_notes(config, baselines) if baselines else []),
+        *ceiling_notes(config),
         *_notes(config, runs, accuracy, metrics, ids),
         *twin_notes(twins),
         *notes_of(config, runs),
@@ -138,7 +151,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         "selections": selections,
         "provenance": _provenance(config, runs),
         "ids": ids,
-        "table": _table(config, accuracy, baselines, twins) if baselines else "\n".join(notes),
+        "table": _table(config, runs, accuracy, baselines, twins) if baselines else "\n".join(notes),
     }
     return content, curves
 
@@ -156,10 +169,13 @@ def _metric(
     bounds = bounds_of(config, runs, metric)
     full = None if bounds is None else bounds.full
     summaries = summarize(curves, baseline=baselines, target=target)
-    tested = comparisons(curves, baselines, twins) if METRICS[metric].higher_is_better else {}
+    higher = METRICS[metric].higher_is_better
+    tested = comparisons(curves, baselines, twins) if higher else {}
+    ceiling = ceiling_of(config, runs, curves, baselines, metric) if higher else None
     content: Json = {
         "full": full,
         "majority": None if bounds is None else bounds.majority,
+        "ceiling": None if ceiling is None else _ceiling(ceiling),
         "values": {name: curves[name].values.tolist() for name in baselines},
         "summaries": {
             s.name: {f.name: _finite(getattr(s, f.name)) for f in dataclasses.fields(Summary) if f.name not in _COMMON}
@@ -168,7 +184,19 @@ def _metric(
         },
         "cells": {s.name: {"curve": curve_texts(s), **cell_texts(s, tested.get(s.name))} for s in summaries},
     }
-    return content | (_tests(curves, baselines, twins, tested, full) if METRICS[metric].higher_is_better else {})
+    return content | (_tests(curves, baselines, twins, tested, full) if higher else {})
+
+
+def _ceiling(ceiling: Ceiling) -> Json:
+    """The area of the ceiling; the share of its gain of each strategy, as numbers and as a cell."""
+    return {
+        "area": ceiling.area,
+        "shares": {
+            name: [_finite(share.share), _finite(share.low), _finite(share.high)]
+            for name, share in ceiling.shares.items()
+        },
+        "cells": {name: share_text(share) for name, share in ceiling.shares.items()},
+    }
 
 
 def _tests(
@@ -354,12 +382,17 @@ def _ids(config: ExperimentConfig, runs: Runs) -> Json | None:
 
 
 def _table(
-    config: ExperimentConfig, curves: Mapping[str, Curves], baselines: Mapping[str, str], twins: Mapping[str, str]
+    config: ExperimentConfig,
+    runs: Runs,
+    curves: Mapping[str, Curves],
+    baselines: Mapping[str, str],
+    twins: Mapping[str, str],
 ) -> str:
     """The table of accuracies for readers without JavaScript."""
     summaries = summarize(curves, baseline=baselines, target=config.target_accuracy)
     tests = comparisons(curves, baselines, twins)
-    return terminal_table(summaries, config.target_accuracy, comparisons=tests, twins=twins)
+    ceiling = ceiling_of(config, runs, curves, baselines)
+    return terminal_table(summaries, config.target_accuracy, comparisons=tests, twins=twins, ceiling=ceiling)
 
 
 def _across(curves: Sequence[Mapping[str, Mapping[str, Curves]]]) -> Json:

@@ -20,7 +20,7 @@ function whose() {
 
 function tiles() {
   const { strategies, target, seeds } = experiment();
-  const { summaries, comparisons, full, cells } = numbers();
+  const { summaries, comparisons, full, cells, ceiling } = numbers();
   const better = HIGHER_IS_BETTER[state.metric] ? 1 : -1;
   const best = [...strategies].sort((a, b) => better * (summaries[b].area - summaries[a].area))[0];
   const all = [tile(better > 0 ? "Largest area under the curve" : "Smallest area under the curve", `${cells[best].area.split(" ")[0]} %`, best)];
@@ -35,6 +35,7 @@ function tiles() {
     all.push(tile(`Fewest labels for ${Number((100 * target).toFixed(2))}\u00a0%`, cells[first].labels, first));
   }
   if (known(full)) all.push(tile("With all labels of the pool", `${percent(full)} %`, metricName()));
+  if (ceiling) all.push(tile("Area of the ceiling", `${percent(ceiling.area, 2)} %`, "the best of 100 selections in each round"));
   return h("div", { class: "tiles" }, all);
 }
 
@@ -95,7 +96,7 @@ function numbersTable() {
 
 function areas() {
   const { strategies, twins, seeds, baselines, labels } = experiment();
-  const { summaries, comparisons, cells } = numbers();
+  const { summaries, comparisons, cells, ceiling } = numbers();
   const tests = comparisons ?? {};
   const raw = (name, ...keys) => keys.map((key) => tests[name]?.[key]);
   const shown = (key) => (name) => orNone(cells[name][key]);
@@ -116,6 +117,10 @@ function areas() {
       cell: (name) => cells[name].difference, csv: (name) => summaries[name].difference ?? [null, null, null],
     },
   ];
+  if (ceiling) columns.push({
+    head: "of the ceiling's gain", title: `(strategy - ${whose()}) / (ceiling - ${whose()}), of the areas, with its bootstrap interval over paired seeds`,
+    csvHead: ["share", "share low", "share high"], cell: (name) => orNone(ceiling.cells[name] ?? ""), csv: (name) => ceiling.shares[name] ?? [null, null, null],
+  });
   if (Object.keys(tests).length) columns.push(
     { head: "p (Holm)", title: "Paired t test, corrected for the number of comparisons", csvHead: ["p", "p Holm"], cell: shown("p"), csv: (name) => raw(name, "p", "p_holm") },
     { head: "Wilcoxon p (Holm)", title: "Signed-rank test, exact, corrected for the number of comparisons", csvHead: ["Wilcoxon p", "Wilcoxon p Holm"], cell: shown("wilcoxon"), csv: (name) => raw(name, "wilcoxon_p", "wilcoxon_holm") },
