@@ -588,6 +588,18 @@ def test_explanations_as_json_and_as_a_page(here, said):
     assert (code, err) == (0, "note: why.html holds this explanation already\n")
 
 
+def test_an_explanation_says_why_in_the_names_of_classes(here, said):
+    Path("named.csv").write_text(
+        "id,label\n" + "".join(f"{name},{['cat', 'dog'][row % 2]}\n" for row, name in enumerate(NAMES[:20]))
+    )
+    asked = ("--embeddings", "emb.npy", "--ids", "ids.txt", "--labeled", "named.csv", "--strategy", "margin_sampling")
+    code, out, _ = said(*asked, "--n", 3, "--explain", "why.json", "--json")
+    picks, found = json.loads(out)["picks"], json.loads(Path("why.json").read_text())["picks"]
+    assert code == 0
+    assert [each["why"] for each in found] == [each["why"] for each in picks]
+    assert all("class 'cat'" in each["why"] for each in found)
+
+
 def test_an_explanation_shows_texts_and_pictures(here, said):
     images = here / "images"
     images.mkdir()

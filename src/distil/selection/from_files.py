@@ -254,7 +254,6 @@ def chosen(asked: Request) -> Picks:
 
 def picks_of(asked: Request, selection: Selection) -> Picks:
     """The picks of a selection that was made for this request."""
-    selection = with_class_names(selection, asked.classes)
     scores = None if selection.scores is None else [float(score) for score in selection.scores]
     ids = [asked.arrays.name(row) for row in selection]
     why = [""] * len(ids) if selection.reasons is None else list(selection.reasons)
@@ -385,7 +384,7 @@ def _numbers(labeled: ListedIds) -> list[float] | None:
 
 def selected(asked: Request) -> Selection:
     """The selection of a request, as rows of its arrays."""
-    return _selected(asked).with_notes(asked.notes)
+    return with_class_names(_selected(asked), asked.classes).with_notes(asked.notes)
 
 
 def _selected(asked: Request) -> Selection:
