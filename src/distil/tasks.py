@@ -22,4 +22,4 @@ def as_task(task: object) -> Task:
         raise InvalidInput(
             f"task must be one of {', '.join(map(repr, TASKS))}, got {task!r}{nearest(str(task), TASKS)}"
         )
-    return task  # type: ignore[return-value]  # mypy does not narrow by a tuple
+    return task

@@ -92,9 +92,9 @@ def _nearest(spaces: list[_Space], centers: list[Dense]) -> Tensor:
 
 def _dists(x: Dense, to: Dense) -> Tensor:
     """Distances, (B, m)."""
-    if x.x.shape[1] <= _NARROW:
-        return torch.linalg.vector_norm(x.x[:, None] - to.x, dim=2)
-    return x.sq_dists(to).sqrt_()
+    narrow = x.x.shape[1] <= _NARROW
+    dists: Tensor = torch.linalg.vector_norm(x.x[:, None] - to.x, dim=2) if narrow else x.sq_dists(to).sqrt_()
+    return dists
 
 
 def _first_largest(values: Tensor) -> int:

@@ -75,7 +75,8 @@ def fit_ridge_regression(x: Tensor, y: Tensor, *, decay: Decay = "auto") -> Ridg
         """Those of predictions of each example by a fit without it, (n, T)."""
         shrink = s.square() / (s.square() + at)
         leverage = (u.square() @ shrink + 1 / len(x)).clamp_max(1 - 1e-12)
-        return (yc - u @ (shrink[:, None] * along)) / (1 - leverage)[:, None]
+        found: Tensor = (yc - u @ (shrink[:, None] * along)) / (1 - leverage)[:, None]
+        return found
 
     if decay == "auto":
         errors = {at: float(residuals(at).square().sum()) for at in DECAYS}

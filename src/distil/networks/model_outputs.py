@@ -260,7 +260,7 @@ _PROBLEM_TYPES: dict[str, Task] = {"multi_label_classification": "multilabel", "
 def _check_task(module: nn.Module, task: Task) -> None:
     """Refuse models of transformers that are configured for another task."""
     configured = getattr(getattr(module, "config", None), "problem_type", None)
-    own = _PROBLEM_TYPES.get(configured, task)
+    own = _PROBLEM_TYPES.get(str(configured), task)
     if own != task:
         raise UnsupportedModel(
             f'{type(module).__name__} has problem_type="{configured}", and the task is {task}; pass task="{own}"'

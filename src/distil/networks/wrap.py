@@ -160,7 +160,7 @@ def _module(module: nn.Module, given: Mapping[str, Any], returns: Returns | None
     head, embedding = given.get("head"), given.get("embedding")
     if head is not None and embedding is not None:
         raise InvalidInput("expected head= or embedding=, got both; pass one of them")
-    shared = {name: given.get(name) for name in ("output", "inputs", "num_classes")}
+    shared: dict[str, Any] = {name: given.get(name) for name in ("output", "inputs", "num_classes")}
     shared["task"] = given.get("task", "classification")
     if embedding in POOLINGS:
         _refuse(given, ("embedding", *shared), f"embedding={embedding!r}")
