@@ -80,7 +80,7 @@ def test_at_most_10_000_examples_stay_and_fewer_selections_fill_them():
     )
     assert "picked among" in found.notes[0]
     left = int(found.notes[0].split()[2].replace(",", ""))
-    assert 6_000 < left < 8_000, "one selection of each strategy, as two fill the 10,000 examples"
+    assert 6_000 < left < 8_000, "one selection of each strategy, as three fill the 14,000 examples"
     many = select_from(
         Refine(of=RandomSampling(), by=(RandomSampling(), RandomSampling()), steps=1, size=14_000), 700, probs=probs
     )
