@@ -76,6 +76,28 @@ def test_big_pools_are_picked_among_random_candidates(monkeypatch):
     assert set(found) != set(other)
 
 
+def test_long_embeddings_of_big_pools_are_compared_by_their_components(monkeypatch):
+    x = X * torch.tensor([3.0, 2.0, 0.3, 0.1])
+    pool = np.delete(np.arange(120), [5, 9])
+    centered = x[pool].double().numpy()
+    _, values, axes = np.linalg.svd(centered - centered.mean(0))
+    short = x.double() @ torch.from_numpy(axes[:2].T)
+    expected = select_from("maxherding", 8, embeddings=short, labeled=[5, 9])
+    plain = select_from("maxherding", 8, embeddings=x, labeled=[5, 9])
+    monkeypatch.setattr(module, "_PRODUCTS", 118 * 118 * 4 - 1)
+    monkeypatch.setattr(module, "_COMPONENTS", 2)
+    found = select_from("maxherding", 8, embeddings=x, labeled=[5, 9])
+    assert found.tolist() == expected.tolist()
+    share = 100 * (values[:2] ** 2).sum() / (values**2).sum()
+    start = "compared by the first 2 principal components of the 4 numbers of an embedding, which hold "
+    assert found.notes[0].startswith(f"{start}{share:.0f} % of their variance")
+    monkeypatch.setattr(module, "_PRODUCTS", 118 * 118 * 4)
+    assert select_from("maxherding", 8, embeddings=x, labeled=[5, 9]).tolist() == plain.tolist()
+    assert plain.notes == ()
+    monkeypatch.setattr(module, "_PRODUCTS", 0)
+    assert len(set(select_from("maxherding", 8, embeddings=x))) == 8  # nothing is labeled
+
+
 def test_reasons_are_shares_of_the_pool():
     found = select_from(MaxHerding(width=1.0), 120, embeddings=X)
     shares = [float(reason.split()[1]) for reason in found.reasons]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import centers as centers
     from distil.functional import cluster_margin as cluster_margin
     from distil.functional import clustering as clustering
+    from distil.functional import components as components
     from distil.functional import contrastive as contrastive
     from distil.functional import coverage as coverage
     from distil.functional import dpp as dpp

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from distil.evaluation.metrics import calibration_error
+from distil.functional.components import principal_components
 from distil.functional.herding import herding, least_distance, neighbor_width
 from distil.functional.scale import unit_rows
 from distil.functional.uncertainty import margin
@@ -21,6 +22,9 @@ from distil.strategies.registry import register
 
 # Pairs of a candidate and an example whose similarities fit into the memory of a kernel.
 _PAIRS = 100_000_000
+
+# Products of two numbers beyond which embeddings are shortened to this many components: about a minute on one core.
+_PRODUCTS, _COMPONENTS = 250_000_000_000, 128
 
 # Examples whose distances decide the default width.
 _SAMPLE = 300
@@ -47,7 +51,9 @@ class MaxHerding(Strategy):
     Cost: O(N R D) for R candidates, then some tens of O(N) a pick; never N R numbers in memory, but blocks of 400 MB. In pools of
     more than 10,000 examples, R is at most 10^8 / N random candidates (never fewer than 1,000, nor than 10 n), and a note says so.
     On 8,000 examples of 64 numbers, clustered and not, 1,000 candidates for 50 picks and 3,000 for 300 reached 95 and 98 % of the
-    coverage that all 8,000 reached. Examples to represent are never left out, and embeddings are not projected.
+    coverage that all 8,000 reached. Where N R D is above 2.5 10^11, the first 128 principal components take the place of longer
+    embeddings; of 3,000 embeddings of 512 numbers, 60 picks by these reached 99.9 % of the coverage in a clustered pool, and 98.5 %
+    in isotropic noise, the worst case. Examples to represent are never left out.
 
     Attributes:
         width: Width of the kernel exp(-d^2 / width^2), above 0, in the unit of the embeddings. Default: see above.
@@ -147,20 +153,34 @@ def _herded(
     weights: Tensor | None,
 ) -> Selection:
     """The picks by herding among the embeddings ``x`` of the pool, given those of the labeled set."""
+    most = max(_FEWEST, _FEWEST_EACH * n, _PAIRS // len(x)) if candidates is None else max(n, candidates)
+    rows, notes = _sample(len(x), most, rng.child("candidates")), []
+    if rows is not None:
+        kept = "; in our measurements, as many kept 95 to 98 % of the coverage" if candidates is None else ""
+        notes.append(f"picked among {most:,} random candidates of the {len(x):,} examples{kept}")
+    if x.shape[1] > _COMPONENTS and len(x) * min(most, len(x)) * x.shape[1] > _PRODUCTS:
+        x, labeled, note = _shortened(x, labeled)
+        notes.append(note)
     if width is None:
         everything = torch.cat([x, labeled.to(x.dtype)]) if len(labeled) else x
         k = max(1, round(len(x) / (len(labeled) + n)))
         width = neighbor_width(everything, k, _sample(len(everything), _SAMPLE, rng.child("width")))
-    most = max(_FEWEST, _FEWEST_EACH * n, _PAIRS // len(x)) if candidates is None else max(n, candidates)
-    rows = _sample(len(x), most, rng.child("candidates"))
     found = herding(x, n, width, weights=weights, labeled=labeled, candidates=rows)
     total = len(x) if weights is None or not bool(weights.any()) else float(weights.sum() / weights.max())
     reasons = sentences(
         "represents {:.2g} % of the pool that nothing labeled or picked represents", 100 * found.gains / total
     )
-    kept = "; in our measurements, as many kept 95 to 98 % of the coverage" if candidates is None else ""
-    note = f"picked among {most:,} random candidates of the {len(x):,} examples{kept}"
-    return picked(pool, found.rows, reasons, notes=() if rows is None else (note,))
+    return picked(pool, found.rows, reasons, notes=tuple(notes))
+
+
+def _shortened(x: Tensor, labeled: Tensor) -> tuple[Tensor, Tensor, str]:
+    """The embeddings of the pool and the labeled set as principal components of the pool, and a note."""
+    (short, short_labeled), share = principal_components(x, _COMPONENTS, labeled.to(x.dtype))
+    note = (
+        f"compared by the first {_COMPONENTS} principal components of the {x.shape[1]:,} numbers of an embedding, which hold "
+        f"{100 * share:.0f} % of their variance; in our measurements this kept 98 % of the coverage"
+    )
+    return short, short_labeled, note
 
 
 def _sample(n_rows: int, n: int, rng: Rng) -> Tensor | None:
