@@ -76,6 +76,14 @@ def test_power_noise_is_that_of_the_formula():
     with np.errstate(divide="ignore"):
         scores = np.log([h.mean() if len(h) else 0 for h in ENTROPIES]) + noise / 2
     assert found.tolist() == largest(scores, 15)
+    late = select_from(
+        ClassStratifiedEntropy(0.01, beta=0.5, last_beta=8), 15, probs=PROBS, offsets=OFFSETS, seed=3, elapsed=0.5
+    )
+    assert late.tolist() == found.tolist()  # halfway from 0.5 to 8 is 2
+    with pytest.raises(InvalidInput, match="ClassStratifiedEntropy: last_beta asks for a schedule"):
+        select_from(ClassStratifiedEntropy(beta=1, last_beta=100), 15, probs=PROBS, offsets=OFFSETS)
+    with pytest.raises(InvalidInput, match="last_beta needs beta"):
+        ClassStratifiedEntropy(last_beta=100)
     plain = select_from(ClassStratifiedEntropy(), 15, probs=PROBS, offsets=OFFSETS, seed=3).tolist()
     assert select_from(ClassStratifiedEntropy(beta=1e9), 15, probs=PROBS, offsets=OFFSETS, seed=3).tolist() == plain
 

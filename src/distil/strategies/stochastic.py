@@ -67,7 +67,7 @@ class StochasticAcquisition(Strategy):
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The ``n`` rows of largest score with noise."""
-        beta = self._beta(sets.elapsed)
+        beta = self.beta if self.last_beta is None else beta_at(self, self.beta, self.last_beta, sets.elapsed)
         scores = self.of.score(sets)
         noise = gumbel(rng.child("noise").keys(sets.pool.ids))
         above = scores - self.of.least if self.noise == "power" else scores
@@ -75,16 +75,19 @@ class StochasticAcquisition(Strategy):
         found = _selected(self.of, sets, rows, scores)
         return found if self.last_beta is None else found.with_notes((f"beta {beta:.3g} of the noise",))
 
-    def _beta(self, elapsed: float | None) -> float:
-        """The beta of this selection."""
-        if self.last_beta is None:
-            return self.beta
-        if elapsed is None:
-            raise InvalidInput(
-                "StochasticAcquisition: last_beta asks for a schedule, so the share of the run that has passed must be known; pass "
-                "elapsed=, from 0 (the first selection) to 1 (the last), or leave last_beta out"
-            )
-        return float(self.beta * (self.last_beta / self.beta) ** elapsed)
+
+def beta_at(strategy: Strategy, first: float, last: float, elapsed: float | None) -> float:
+    """The beta of a selection of a strategy whose noise goes exponentially from ``first`` to ``last`` over a run.
+
+    Raises:
+        InvalidInput: The share of the run that has passed is not known.
+    """
+    if elapsed is None:
+        raise InvalidInput(
+            f"{type(strategy).__name__}: last_beta asks for a schedule, so the share of the run that has passed must be known; "
+            "pass elapsed=, from 0 (the first selection) to 1 (the last), or leave last_beta out"
+        )
+    return float(first * (last / first) ** elapsed)
 
 
 @register("skip_top")

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from distil.errors import InvalidInput
 from distil.functional.noise import gumbel, power
 from distil.functional.reductions import MEASURES, REDUCTIONS, stratified
 from distil.rng import Rng
@@ -16,6 +17,7 @@ from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strate
 from distil.strategies.parameters import choice, count, positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
+from distil.strategies.stochastic import beta_at
 
 
 @register("token_uncertainty")
@@ -109,9 +111,9 @@ class ClassStratifiedEntropy(Strategy):
     entropy alone asks about the frequent classes. It reads arrays: ``probs`` with a row for each token, and ``offsets``.
 
     Class-stratified predictive entropy (Lüth et al. 2026), with two thirds of the selection for the classes of the foreground.
-    With ``beta`` the scores have the paper's power noise, ln s + Gumbel(0, 1 / beta), against redundant selections. The paper
-    raises beta exponentially from 1 in the first round to 100 in the last; its ClaSP PE, which does so, was the only method that
-    was generally better than random patches that favor the foreground.
+    With ``beta`` the scores have the paper's power noise, ln s + Gumbel(0, 1 / beta), against redundant selections. With
+    ``last_beta`` beta grows exponentially over a run, as that of ``StochasticAcquisition``; ``beta=1, last_beta=100`` is ClaSP PE,
+    the only method in the paper that was generally better than random patches that favor the foreground.
 
     Differences: the paper selects patches of volumes, which must not overlap; here an example is selected whole. The classes take
     turns, where the published code serves one after the other, so that a part of the selection is balanced too.
@@ -121,6 +123,7 @@ class ClassStratifiedEntropy(Strategy):
         background: Whether the ``"first"`` or the ``"last"`` class is the background, for which no examples are selected;
             ``"none"``: all classes count.
         beta: Concentration on large scores, above 0; default: no noise.
+        last_beta: The beta of the last selection of a run, above 0; default: ``beta``, without a schedule. It needs ``beta``.
     """
 
     paper: ClassVar[str] = (
@@ -130,6 +133,12 @@ class ClassStratifiedEntropy(Strategy):
     share: float = positive(0.66, most=1)
     background: str = choice("none", _COLUMNS)
     beta: float | None = positive(None)
+    last_beta: float | None = positive(None)
+
+    def check(self) -> None:
+        """A schedule has a first beta."""
+        if self.last_beta is not None and self.beta is None:
+            raise InvalidInput("ClassStratifiedEntropy: last_beta needs beta, that of the first selection; pass both")
 
     @property
     def needs(self) -> Needs:
@@ -142,8 +151,9 @@ class ClassStratifiedEntropy(Strategy):
         by_class, plain = scores[:, _COLUMNS[self.background]], scores[:, -1]
         ranked = torch.cat([by_class, plain[:, None]], 1)
         if self.beta is not None:
+            beta = self.beta if self.last_beta is None else beta_at(self, self.beta, self.last_beta, sets.elapsed)
             draws = [gumbel(rng.child("noise", c).keys(sets.pool.ids)) for c in range(ranked.shape[1])]
-            noisy = [power(column, self.beta, draw) for column, draw in zip(ranked.T, draws, strict=True)]
+            noisy = [power(column, beta, draw) for column, draw in zip(ranked.T, draws, strict=True)]
             ranked = torch.stack(noisy, 1)
         rows, classes = stratified(ranked[:, :-1], ranked[:, -1], n, self.share, rng.child("classes").torch())
         return picked(sets.pool, rows, tuple(map(self._reason, classes.tolist(), by_class[rows], plain[rows])))
