@@ -47,15 +47,18 @@ def augmented_probs(
     rows = x.cpu()
     total = x.new_zeros(())
     for sample in range(n_samples):
-        streams = [rng.child(sample, i) for i in ids.tolist()]
-        changed = [_changed(transform, row, stream) for row, stream in zip(rows, streams, strict=True)]
+        with rng.scope():
+            changed = [
+                _changed(transform, row, rng.child(sample, i)) for row, i in zip(rows, ids.tolist(), strict=True)
+            ]
         total = total + floating(logits(torch.stack(changed).to(x))).softmax(-1)
     return total / n_samples
 
 
 def _changed(transform: Callable[[Tensor], Tensor], row: Tensor, rng: Rng) -> Tensor:
-    with rng.scope():
-        found: object = transform(row.clone())
+    """The changed input of an example, drawn from ``rng`` within a scope."""
+    rng.reseed()
+    found: object = transform(row.clone())
     if not isinstance(found, Tensor) or found.shape != row.shape:
         came = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise InvalidInput(
