@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 from torch import nn
 
 from distil.errors import InvalidInput, UnsupportedModel
@@ -104,6 +105,8 @@ def test_refusals(case):
         (net(3, nn.Sigmoid()), {"task": "multilabel"}, UnsupportedModel, 'ends with a sigmoid, so .*output="probs"'),
         (net(3), {"task": "multilabel", "output": "probs"}, UnsupportedModel, "some values are outside"),
         (net(3), {"task": "regression", "num_classes": 2}, UnsupportedModel, "the model has 3"),
+        (Ridge(), {"task": "regression"}, UnsupportedModel, "for regression pass .*predictions=model.predict"),
+        ([Ridge(), Ridge()], {"task": "multilabel"}, UnsupportedModel, "for multilabel pass .*probs="),
         (
             wrap(net(3)),
             {"task": "regression"},

@@ -16,8 +16,8 @@ from distil.errors import InvalidInput
 from distil.functional.logistic_regression import Decay, check_settings
 from distil.functional.scale import exponent, largest, times_two_to
 
-DECAYS = tuple(10.0**e for e in range(-6, 4))
-"""The decays that ``"auto"`` chooses from; among equals, the largest."""
+DECAYS = tuple(10.0**e for e in range(-3, 4))
+"""The decays that ``"auto"`` chooses from; among equals, the largest. Below, a dozen labels may choose next to no penalty."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -271,6 +271,13 @@ def _skorch(net: Any, given: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
 
 
 def _estimator(estimator: object, given: Mapping[str, Any]) -> Estimator:
+    task = given.get("task", "classification")
+    if task != "classification":
+        outputs = "predictions=model.predict(X)" if task == "regression" else "probs=, a probability for each label"
+        raise UnsupportedModel(
+            f"{type(estimator).__name__} is an estimator, which is read in classification alone; for {task} pass its outputs to "
+            f"distil.select_from: {outputs}, and embeddings=X"
+        )
     known = ("logits", "embedding", "inputs", "num_classes")
     _refuse(
         given, (*known, "task"), f"{type(estimator).__name__}, which takes {', '.join(f'{name}=' for name in known)}"
@@ -281,7 +288,8 @@ def _estimator(estimator: object, given: Mapping[str, Any]) -> Estimator:
 
 
 def _ensemble(models: Sequence[Any], given: Mapping[str, Any]) -> Ensemble:
-    if models and "num_classes" not in given and all(is_estimator(m) and not is_skorch(m) for m in models):
+    unnamed = "num_classes" not in given and given.get("task", "classification") == "classification"
+    if models and unnamed and all(is_estimator(m) and not is_skorch(m) for m in models):
         given = {**given, "classes": all_classes(models)}
     return Ensemble([_network(model, given) for model in models])
 
