@@ -56,7 +56,7 @@ class Full(Posterior):
     def draw(self, n_samples: int, generator: torch.Generator) -> Tensor:
         """(K, C, D + 1). Cost: O((C D)^3 + K (C D)^2)."""
         c, d = self.covariance.shape[:2]
-        factor = torch.linalg.cholesky(self.covariance.view(c * d, c * d))
+        factor: Tensor = torch.linalg.cholesky(self.covariance.view(c * d, c * d))
         noise = torch.randn(n_samples, c * d, generator=generator, dtype=torch.float64)
         return (noise @ factor.T).view(n_samples, c, d)
 

@@ -162,7 +162,11 @@ class Predictive(Strategy):
         return self._tempered(table[self._source])
 
     def _tempered(self, probs: Tensor) -> Tensor:
-        return probs if self.temperature == 1 else (_logits(probs) / self.temperature).softmax(1)
+        return probs if self.temperature == 1 else self._divided(probs).softmax(1)
+
+    def _divided(self, probs: Tensor) -> Tensor:
+        """Logits divided by the temperature, which is a number once it is fitted."""
+        return _logits(probs) / float(self.temperature)
 
     def _laplace(self, sets: Sets, rng: Rng) -> _Predict:
         """The function from a table to the mean predictions under the posterior of the last layer, or to samples of them."""
@@ -174,7 +178,7 @@ class Predictive(Strategy):
         weights = {signal: found.draw(signal.n_samples, rng.torch()) for signal in sampled}
 
         def predict(table: Signals, signal: Signal[Any]) -> Tensor:
-            logits, rows = _logits(table[Probs()]) / self.temperature, layer_rows(table[Embedding()], unit)
+            logits, rows = self._divided(table[Probs()]), layer_rows(table[Embedding()], unit)
             blocks = [
                 sampled_softmax(f, h, weights[signal])
                 if isinstance(signal, MCProbs)
