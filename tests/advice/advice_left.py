@@ -175,6 +175,7 @@ LEFT = {
         "from a list of texts to their tokens, or for a data frame of numbers distil.open_pool(frame) as data",
         "give X (ids of the pool) or X_embeddings (other examples), not both",
         "give every X one, or none",
+        "an earlier row gives X another answer; keep one of the two rows",
         "got the label X and X; keep one of them",
         "if `X` holds the ids, say so with ids=X (--ids X)",
         "if these are the ids, say so with ids='{column}' (--ids {column})",

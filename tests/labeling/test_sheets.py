@@ -74,6 +74,7 @@ def test_a_repeated_sheet_brings_back_nothing_that_was_withdrawn(project, sheet,
 def test_wrong_rows_record_nothing(project, sheet, tmp_path, texts):
     ids = fill(sheet, {0: {"label": "cat"}})
     text = sheet.read_text()
+    keys = [row["key"] for row in csv.DictReader(text.splitlines())]
     for cells, message in [
         ({"label": "catt"}, r"the project has no class 'catt'; did you mean 'cat'\?"),
         ({"label": "cat", "answer": "skip"}, "keep one of them"),
@@ -81,6 +82,7 @@ def test_wrong_rows_record_nothing(project, sheet, tmp_path, texts):
         ({"id": ids[2], "label": "cat"}, "do not belong together"),
         ({"key": "x", "label": "cat"}, "do not belong together"),
         ({"label": "cat", "who": ""}, "`who` must be a name"),
+        ({"id": ids[0], "key": keys[0], "label": "dog"}, f"an earlier row gives '{ids[0]}' another answer"),
     ]:
         sheet.write_text(text)
         fill(sheet, {1: cells})
@@ -166,6 +168,8 @@ def test_a_sheet_whose_ids_and_labels_a_spreadsheet_changed(tmp_path, encoding, 
         "1234567890123456": "1.23457E+15",
         "9007199254740993": "9007199254740990",
         "1.50": "1.5",
+        "+4930123": "4930123",
+        "true": "TRUE",
         "ä": "ä",
     }
     (tmp_path / "texts.csv").write_text(
@@ -189,8 +193,21 @@ def test_a_sheet_whose_ids_and_labels_a_spreadsheet_changed(tmp_path, encoding, 
             row[:] = cells.values()
         path.write_bytes(in_excel([head, *rows], encoding, delimiter))
         done = answer_sheet(project, path)
-        assert (done.recorded, done.blank) == (4, 1)
+        assert (done.recorded, done.blank) == (4, 3)
         assert project.labels() == {name: meant for name, (meant, _) in labels.items()}
+
+
+def test_a_spreadsheet_does_not_make_another_person(project, tmp_path):
+    """A name of digits loses its zeros, and the answers and items stay with the person, also when the sheet is read again."""
+    path = tmp_path / "sheet.csv"
+    write_sheet(project, path, "007", 3, random_order())
+    fill(path, {row: {"who": "7"} for row in range(3)} | {0: {"who": "7", "label": "cat"}})
+    assert answer_sheet(project, path).recorded == 1
+    assert project.status().people == {"007": 1}
+    assert {who for _, who in project.leases()} == {"007"}
+    fill(path, {1: {"label": "dog"}, 2: {"label": "dog"}})
+    done = answer_sheet(project, path)
+    assert (done.recorded, done.duplicates, done.changed, project.leases()) == (2, 1, (), [])
 
 
 def test_rows_that_a_spreadsheet_changed_beyond_recognition_are_all_named(tmp_path):

@@ -27,7 +27,7 @@ WORDS = ("skip", "unsure", "flag")
 
 _KEPT = "sheets"
 _FAULTS = 10  # rows that a message names
-_NUMBER = re.compile(r"-?[0-9]{1,40}(?:[.,][0-9]{1,40})?(?:([eE])[+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:[.,][0-9]{1,40})?(?:([eE])[+-]?[0-9]{1,3})?")
 _SPREADSHEET_DIGITS = 15  # of a number in a spreadsheet; it writes zeros for the others
 _COLUMNS = ("id", "label", "answer", "who", "key")
 
@@ -171,12 +171,15 @@ class _Sheet:
         self._known = {normal(name): name for name in project.known_classes}
         self._by_hash = {_hash(name): name for name in project.ids()}
         self._ids = set(self._by_hash.values())
+        self._people = {who for _, who in (*project.leases(), *project.answers())}
+        self._read: dict[str, list[Event]] = {}  # by key
         self.classes: dict[str, Event] = {}
         self._shown: dict[str, dict[str, Shown]] = {}
 
     def read(self, name: str, label: str, answer: str, who: str, key: str) -> tuple[str, list[Event]]:
         """The id and the events of a row, given its cells."""
-        item, word, label = self._item(name, key.strip()), answer.strip().lower(), label.strip()
+        key, who = key.strip(), self._person(who.strip())
+        item, word, label = self._item(name, key), answer.strip().lower(), label.strip()
         if word not in ("", *WORDS):
             known = ", ".join(WORDS)
             raise InvalidInput(f"expected {known} or nothing as the answer, got {answer!r}{nearest(word, WORDS)}")
@@ -184,30 +187,27 @@ class _Sheet:
             raise InvalidInput(f"got the label {label!r} and {word}; keep one of them")
         events = []
         if label:
-            events.append(
-                Event(
-                    kind="label",
-                    who=who.strip(),
-                    key=key.strip(),
-                    item=item,
-                    label=self._class(label, who),
-                    shown=self._shown_with(item, key.strip()),
-                )
-            )
+            shown, known = self._shown_with(item, key), self._class(label, who)
+            events.append(Event(kind="label", who=who, key=key, item=item, label=known, shown=shown))
         elif word in ("skip", "unsure"):
-            shown = self._shown_with(item, key.strip())
-            events.append(Event(kind=word, who=who.strip(), key=key.strip(), item=item, shown=shown))
+            events.append(Event(kind=word, who=who, key=key, item=item, shown=self._shown_with(item, key)))
         if word == "flag":
-            events.append(Event(kind="flag", who=who.strip(), key=f"{key.strip()}.flag", item=item))
+            events.append(Event(kind="flag", who=who, key=f"{key}.flag", item=item))
         for event in events:
             event.check()
+        if events and self._read.setdefault(key, events) != events:
+            raise InvalidInput(f"an earlier row gives {item!r} another answer; keep one of the two rows")
         return item, events
+
+    def _person(self, cell: str) -> str:
+        """The name of a person: that of the cell, or the one known person of whom a spreadsheet makes it."""
+        return cell if cell in self._people else _meant(cell, self._people) or cell
 
     def _item(self, name: str, key: str) -> str:
         """The id of the item of a row: the key says it, and the cell must be that id, or what a spreadsheet makes of it."""
         item = self._by_hash.get(key.rpartition(".")[2]) if key.startswith(self._project.id) else None
         other = name != item and name in self._ids
-        if item is None or other or not (normal(name) == normal(item) or is_same_number(name, item)):
+        if item is None or other or not is_spreadsheet_form(name, item):
             raise InvalidInput(
                 f"{name!r} and the key {key!r:.80} do not belong together in this project; fill in a sheet without moving cells of "
                 "other columns"
@@ -227,24 +227,26 @@ class _Sheet:
 
     def _class(self, label: str, who: str) -> str:
         """The name of a class; a new one if these are allowed."""
-        known = self._known.get(normal(label)) or self._alike(label)
+        known = self._known.get(normal(label)) or _meant(label, self._known.values())
         if known is None:
             if not self._new_classes:
                 raise InvalidInput(
                     f"{no_class(label, self._project.classes)}; correct the label, or allow new classes (--new-classes)"
                 )
             self._known[normal(label)] = known = label
-            self.classes[label] = Event(kind="class_add", who=who.strip(), label=label)
+            self.classes[label] = Event(kind="class_add", who=who, label=label)
         return known
 
-    def _alike(self, label: str) -> str | None:
-        """The only class that a spreadsheet writes like this: TRUE for true, 1 for 01."""
-        found = {
-            name
-            for name in self._known.values()
-            if normal(name).casefold() == normal(label).casefold() or is_same_number(label, name)
-        }
-        return found.pop() if len(found) == 1 else None
+
+def _meant(cell: str, names: Iterable[str]) -> str | None:
+    """The only one of some names of which a spreadsheet makes this cell."""
+    found = {name for name in names if is_spreadsheet_form(cell, name)}
+    return found.pop() if len(found) == 1 else None
+
+
+def is_spreadsheet_form(cell: str, name: str) -> bool:
+    """Whether a cell is a name, or what a spreadsheet makes of it: TRUE of true, 1 of 01."""
+    return normal(cell).casefold() == normal(name).casefold() or is_same_number(cell, name)
 
 
 def is_same_number(cell: str, name: str) -> bool:
