@@ -15,6 +15,7 @@ from PIL import Image
 
 from distil.data.ids import ListedIds
 from distil.data.images import open_image
+from distil.data.items import items_of
 from distil.data.pools import open_pool
 from distil.embedding.embed import embed
 from distil.errors import InvalidInput
@@ -268,6 +269,18 @@ def test_what_is_no_image_is_not_in_the_pool(tmp_path):
     assert pool.names == ["A.PNG", "b.Jpeg", "loop.png"]
     with pytest.raises(InvalidInput, match=r"^loop\.png: cannot be read"):
         pool.read(2)
+
+
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="needs /dev/null")
+def test_a_device_is_not_read(tmp_path):
+    """Some have no end, and reading them would fill the memory."""
+    folder = folder_of(tmp_path / "pool", "a.png")
+    (folder / "device.png").symlink_to("/dev/null")
+    (tmp_path / "paths.csv").write_text("file\npool/a.png\npool/device.png\n")
+    for pool in (open_pool(folder), open_pool(tmp_path / "paths.csv")):
+        for reading in (pool.read, items_of(pool).content):
+            with pytest.raises(InvalidInput, match=r"cannot be read.* is a device or a pipe, and no file"):
+                reading(1)
 
 
 def test_names_that_are_not_utf_8(tmp_path):

@@ -103,7 +103,7 @@ def open_image(
         InvalidInput: The file cannot be read as an image.
     """
     try:
-        content = io.BytesIO(Path(path).read_bytes())  # a damaged length then cannot ask for more than the file has
+        content = io.BytesIO(_read(Path(path)))  # a damaged length then cannot ask for more than the file has
         with Image.open(content) if shrink is None else opened(content, shrink) as image:
             return as_rgb(image, said, ground)
     except _FAULTS as error:
@@ -283,6 +283,13 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result:
 def file_bytes(path: Path, name: str) -> bytes:
     """The bytes of a file; InvalidInput, beginning with ``name``, if it cannot be read."""
     try:
-        return path.read_bytes()
+        return _read(path)
     except OSError as error:
         raise InvalidInput(f"{name}: cannot be read: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a file; OSError for a device or a pipe, which may have no end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(f"{path} is a device or a pipe, and no file")
+    return path.read_bytes()
