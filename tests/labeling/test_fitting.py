@@ -284,11 +284,11 @@ def test_items_that_cannot_be_read_are_not_handed_out(tmp_path):
     with Project.create(tmp_path / "p", classes=["dark", "light"]) as project:
         assert project.add(folder).new == 5
         project.queue(["junk.png"])
-        assert project.status().unreadable == 0
+        assert (project.status().unreadable, project.untouched) == (0, 5)
         selector = chosen_by_model(project, 9)
         list(selector(project.open_items("anna")))
         assert sorted(hand_out(project, "anna", 9, selector)) == [f"{n}.png" for n in range(4)]
-        assert project.status().unreadable == 1
+        assert (project.status().unreadable, project.untouched) == (1, 4)  # no person gets it, and no model labels it
         desk = Desk(project)
         desk.snapshot = Snapshot.load(project.path / CACHE)
         assert desk.knows(desk.snapshot)

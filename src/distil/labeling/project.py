@@ -349,14 +349,13 @@ class Project(Leases):
 
     @property
     def untouched(self) -> int:
-        """The number of items that have no answer and that their source still has."""
+        """The number of items without an answer that people get: their source still has them, and the model can read them."""
         answered = "SELECT 1 FROM current WHERE item = n AND kind IS NOT NULL"
-        return self._count(f"item WHERE NOT gone AND NOT EXISTS ({answered})")
+        rows = self._store.rows(f"SELECT id FROM item WHERE NOT gone AND NOT EXISTS ({answered})")
+        return len({item for (item,) in rows} - self._unreadable())
 
     def status(self) -> Status:
         """How far the project is."""
-        from distil.labeling.model import CACHE, unreadable_items
-
         found = self.truths()
         labeled = [truth.label for truth in found.values() if truth.label is not None]
         votes = [[*truth.votes.values()] for truth in found.values()]
@@ -364,7 +363,7 @@ class Project(Leases):
         return Status(
             items=self._count("item"),
             gone=self._count("item WHERE gone"),
-            unreadable=len([item for item in unreadable_items(self.path / CACHE, self.ids()) if item not in found]),
+            unreadable=len(self._unreadable().difference(found)),
             labeled=len(labeled),
             tied=sum(truth.tied for truth in found.values()),
             unlabeled=sum(bool(truth.others) and truth.label is None and not truth.tied for truth in found.values()),
@@ -438,6 +437,12 @@ class Project(Leases):
         return ProjectLearner(self, builder(self.items(), self.path, model, strategy, data, fit, seed, runtime))
 
     # ---------------------------------------------------------------------------------------------------------- internal
+
+    def _unreadable(self) -> set[str]:
+        """The ids of the items that the model could not read when it was last fitted."""
+        from distil.labeling.model import CACHE, unreadable_items
+
+        return unreadable_items(self.path / CACHE, self.ids())
 
     def _count(self, rows: str) -> int:
         return int(self._store.rows(f"SELECT count(*) FROM {rows}")[0][0])
