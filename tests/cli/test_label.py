@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -140,6 +141,16 @@ def test_what_cannot_be_labeled_is_said_and_leaves_nothing(table, served, capsys
     assert line in capsys.readouterr().err
     assert sorted(table.parent.iterdir()) == before
     assert served == []
+
+
+def test_a_reader_that_is_killed_is_said(table, served, capsys, monkeypatch):
+    def killed(*_):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(command, "_brought", killed)
+    assert main(["label", str(table)]) == 1
+    assert "the process that reads" in (said := capsys.readouterr().err)
+    assert "was killed, perhaps because the memory was full; nothing was added" in said
 
 
 def test_the_model_is_that_of_the_last_time_and_code_needs_trust(table, served, capsys):

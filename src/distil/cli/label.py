@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from distil.cli.endings import say
 from distil.cli.options import PathLike, listed, optional_path, path_of
 from distil.cli.projects import is_code, person, unread, writing
-from distil.errors import InvalidInput, MissingPackage
+from distil.errors import InvalidInput, MissingPackage, RunError
 
 if TYPE_CHECKING:
     from distil.labeling.adding import Added
@@ -115,6 +115,7 @@ def _server() -> ModuleType:
 def _project_of(data: Path, project: Path | None, who: str, column: str | None, ids: str | None) -> Path:
     """The folder of the project for what the user named, made or brought up to date if that is data."""
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     from distil.labeling.store import FILE
@@ -129,8 +130,14 @@ def _project_of(data: Path, project: Path | None, who: str, column: str | None, 
         return data
     folder = project.expanduser() if project is not None else project_for(data)
     # in a process of its own, because reading data loads torch, which would stay in the server for weeks
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        added = pool.submit(_brought, folder, data, who, column, ids).result()
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            added = pool.submit(_brought, folder, data, who, column, ids).result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            f"the process that reads {data} was killed, perhaps because the memory was full; nothing was added: end other "
+            "programs, and run the same command again"
+        ) from error
     note = f"; {added.note}" if added.note else ""
     if added.unreadable:
         say(unread(added.unreadable))

@@ -10,13 +10,15 @@ from distil.labeling.server import background as module
 from distil.labeling.server.background import Background
 
 STANDS_IN = """
-import json, pathlib, sys
+import json, os, pathlib, sys
 settings = json.loads(sys.argv[-1])
 log = pathlib.Path(settings["project"], "starts")
 log.write_text(log.read_text() + "x" if log.exists() else "x")
 print(json.dumps({"state": "embedding", "given": settings}), flush=True)
 print("what a model prints" * 100_000, flush=True)
 for line in sys.stdin:
+    if settings.get("dies") == "killed":
+        os.kill(os.getpid(), 9)
     if settings.get("dies"):
         sys.exit("no memory")
     print(json.dumps({"state": "fitted"}), flush=True)
@@ -93,6 +95,13 @@ def test_a_process_that_dies_is_started_again_after_longer_and_longer_pauses(pro
     assert pauses == [1, 2, 4, 8]
     assert (project.path / "starts").read_text() == "xxxxx"
     assert "no memory" in (project.path / "model" / "worker.log").read_text()
+
+
+def test_a_process_that_was_killed_wrote_no_reason(project, stand_in, pauses):
+    words = heard(project, {"dies": "killed"}, 1)
+    assert words[1]["error"].startswith(
+        "the process that fits the model was killed, perhaps because the memory was full; "
+    )
 
 
 def test_new_answers_start_a_process_that_was_given_up(project, stand_in, pauses):

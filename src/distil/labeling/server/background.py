@@ -18,6 +18,7 @@ LOG: Final = "worker.log"
 _STARTS: Final = 5  # in a row, until it is given up
 _PAUSE: Final = 1.0  # seconds before the second start; each later pause is twice as long
 _LASTING: Final = 60.0  # seconds after which an end does not count as one of several in a row
+_KILLED: Final = -9  # exit code
 _PATIENCE: Final = 2.0  # seconds until a process that was asked to end is killed
 
 
@@ -97,6 +98,8 @@ class Background:
             code = await self._once(settings)
         except OSError as fault:  # a full disk, or no more processes
             return f"the process that fits the model cannot be started: {fault}"
+        if code == _KILLED:  # then it could write nothing to the log
+            return "the process that fits the model was killed, perhaps because the memory was full"
         return f"the process that fits the model ended with {code} ({log} says why)"
 
     async def _once(self, settings: str) -> int | None:
