@@ -17,7 +17,7 @@ class Classes {
     this.body = h("tbody", null);
     const heads = ["Key", "Class", "Labels", "Change"].map((text) => h("th", { scope: "col" }, text));
     element.append(h("div", { class: "panel" }, h("h2", null, "Classes"), h("table", { class: "list" }, h("thead", null, h("tr", null, heads)), this.body), this.#addForm(),
-      h("p", { class: "hint" }, "Renaming and merging keep the history: earlier labels follow. A merged class does not come back.")));
+      h("p", { class: "hint" }, "Renaming and merging keep the history: earlier labels follow. To undo a merge, see distil project history.")));
     this.desk.addEventListener("classes", () => this.#draw());
     this.desk.addEventListener("news", () => this.#editing === null && this.#draw());
   }
