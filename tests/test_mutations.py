@@ -42,7 +42,8 @@ def source(tmp_path):
     path = tmp_path / "src" / "distil" / "functional" / "rows.py"
     path.parent.mkdir(parents=True)
     path.write_text(MODULE)
-    (path.parents[1] / "signals.py").write_text("")
+    (path.parents[1] / "signals").mkdir()
+    (path.parents[1] / "signals" / "base.py").write_text("")
     return path.parents[1]
 
 
@@ -81,7 +82,7 @@ def test_a_fault_changes_its_line_and_is_gone_if_the_line_changed():
 
 def test_the_files_of_the_core():
     names = {path.name for path in core_files(Path(distil.__file__).parent)}
-    assert {"uncertainty.py", "learner.py", "signals.py", "wrap.py", "source.py"} <= names
+    assert {"uncertainty.py", "learner.py", "measured.py", "wrap.py", "source.py"} <= names
     assert "reasons.py" not in names
 
 

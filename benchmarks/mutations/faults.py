@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.mutations.operators import Change, changes
 
-CORE = ("functional", "strategies", "selection", "networks", "measuring", "signals.py")
+CORE = ("functional", "strategies", "selection", "networks", "measuring", "signals")
 _COMMENT = re.compile(r"\s+# .*$")
 SKIPPED = {"strategies/reasons.py"}  # words only
 
