@@ -176,6 +176,7 @@ LEFT = {
         "give X (ids of the pool) or X_embeddings (other examples), not both",
         "give every X one, or none",
         "an earlier row gives X another answer; keep one of the two rows",
+        "decide the one that is meant by itself (--item), and take the row out",
         "got the label X and X; keep one of them",
         "if `X` holds the ids, say so with ids=X (--ids X)",
         "if these are the ids, say so with ids='{column}' (--ids {column})",

@@ -6,6 +6,8 @@ import pytest
 
 from distil.errors import InvalidInput
 from distil.labeling.decisions import decide_sheet, undecided, write_undecided
+from distil.labeling.events import Event
+from distil.labeling.project import Project
 
 
 @pytest.fixture
@@ -63,3 +65,27 @@ def test_an_unknown_class_or_a_missing_column_is_refused(project, disputed, tmp_
     sheet.write_text("id,label\n0,dog\n")
     with pytest.raises(InvalidInput, match="no column 'decision'"):
         decide_sheet(project, sheet, "carl")
+
+
+def test_ids_and_classes_that_a_spreadsheet_changed(tmp_path):
+    """The sheet has no key, so ids are those of the items that need a decision; one that may be two items is refused."""
+    (tmp_path / "texts.csv").write_text("id,text\n007,one\n08,two\n8,three\n")
+    with Project.create(tmp_path / "p", classes=["true", "01"]) as project:
+        project.add(tmp_path / "texts.csv")
+        flags = {item: Event(kind="flag", who="anna", item=item) for item in ("007", "08")}
+        project.record_all([flags["007"]])
+        sheet = tmp_path / "s.csv"
+        sheet.write_text("id,decision\n7,TRUE\n")
+        for recorded, known in ((1, 0), (0, 1)):  # read twice
+            found = decide_sheet(project, sheet, "carl")
+            assert (found.recorded, found.known) == (recorded, known)
+        assert project.labels() == {"007": "true"}
+        sheet.write_text("id,decision\n8,1\n")
+        assert decide_sheet(project, sheet, "carl").recorded == 1
+        assert project.labels() == {"007": "true", "8": "01"}
+        project.withdraw([("8", "")])
+        project.record_all([flags["08"]])
+        with pytest.raises(
+            InvalidInput, match=r"line 2: '8' is an item, and what a spreadsheet makes of the item '08'"
+        ):
+            decide_sheet(project, sheet, "carl")

@@ -13,6 +13,7 @@ from distil.labeling.items import Item
 from distil.labeling.project import Project
 from distil.labeling.recording import no_class
 from distil.labeling.rows import Imported, Row, import_rows
+from distil.labeling.spreadsheets import meant
 from distil.labeling.table_rows import cells_of, contents, write_records
 from distil.labeling.truth import Truth
 
@@ -79,24 +80,34 @@ def write_undecided(project: Project, path: str | Path) -> int:
 def decide_sheet(project: Project, path: str | Path, who: str) -> Imported:
     """Record the column ``decision`` of a table with the column ``id``; a decision that the project has already is never changed.
 
+    Ids of items that need or have a decision, and classes, are understood as spreadsheets write them too.
+
     Args:
         project: The project.
         path: The table.
         who: The person who decides.
 
     Raises:
-        InvalidInput: A column is missing, a decision is no class of the project, or none of the ids is that of an item; nothing
-            is recorded then.
+        InvalidInput: A column is missing, a decision is no class of the project, an id may be that of two items, or none of the ids
+            is that of an item; nothing is recorded then.
     """
     from distil.data.file_readers import existing
     from distil.data.table_files import open_table
 
     table = open_table(existing(Path(path).expanduser()), (COLUMN,), errors="surrogateescape")
     known = {normal(name): present for name, present in project.known_classes.items()}
-    rows = []
+    listed = {item for item, truth in project.truths().items() if truth.tied or truth.flagged or truth.decided}
+    ids, rows = set(project.ids()), []
     for place, (item, label) in cells_of(table, [table.known("id"), table.known(COLUMN)]):
         label = normal(label)
-        if label and label not in known:
+        name = known.get(label) or meant(label, known.values())
+        if label and name is None:
             raise InvalidInput(f"{table.where(place)}: {no_class(label, project.classes)}")
-        rows.append(Row(item, known.get(label), "decide" if label else None, DECISION))
+        written = meant(item, listed) if label and item not in listed else None
+        if written is not None and item in ids:
+            raise InvalidInput(
+                f"{table.where(place)}: {item!r} is an item, and what a spreadsheet makes of the item {written!r}; "
+                "decide the one that is meant by itself (--item), and take the row out"
+            )
+        rows.append(Row(written or item, name, "decide" if label else None, DECISION))
     return import_rows(project, rows, who)

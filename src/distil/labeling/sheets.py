@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from decimal import ROUND_DOWN, Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from distil.labeling.handing_out import Selector, hand_out
 from distil.labeling.items import Item
 from distil.labeling.project import Project
 from distil.labeling.recording import no_class
+from distil.labeling.spreadsheets import is_spreadsheet_form, meant
 from distil.labeling.table_rows import cells_of, contents, write_records
 from distil.system.files import FAULTS_OF_FILES, replacing
 
@@ -27,8 +26,6 @@ WORDS = ("skip", "unsure", "flag")
 
 _KEPT = "sheets"
 _FAULTS = 10  # rows that a message names
-_NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:[.,][0-9]{1,40})?(?:([eE])[+-]?[0-9]{1,3})?")
-_SPREADSHEET_DIGITS = 15  # of a number in a spreadsheet; it writes zeros for the others
 _COLUMNS = ("id", "label", "answer", "who", "key")
 
 
@@ -201,7 +198,7 @@ class _Sheet:
 
     def _person(self, cell: str) -> str:
         """The name of a person: that of the cell, or the one known person of whom a spreadsheet makes it."""
-        return cell if cell in self._people else _meant(cell, self._people) or cell
+        return cell if cell in self._people else meant(cell, self._people) or cell
 
     def _item(self, name: str, key: str) -> str:
         """The id of the item of a row: the key says it, and the cell must be that id, or what a spreadsheet makes of it."""
@@ -227,7 +224,7 @@ class _Sheet:
 
     def _class(self, label: str, who: str) -> str:
         """The name of a class; a new one if these are allowed."""
-        known = self._known.get(normal(label)) or _meant(label, self._known.values())
+        known = self._known.get(normal(label)) or meant(label, self._known.values())
         if known is None:
             if not self._new_classes:
                 raise InvalidInput(
@@ -236,36 +233,6 @@ class _Sheet:
             self._known[normal(label)] = known = label
             self.classes[label] = Event(kind="class_add", who=who, label=label)
         return known
-
-
-def _meant(cell: str, names: Iterable[str]) -> str | None:
-    """The only one of some names of which a spreadsheet makes this cell."""
-    found = {name for name in names if is_spreadsheet_form(cell, name)}
-    return found.pop() if len(found) == 1 else None
-
-
-def is_spreadsheet_form(cell: str, name: str) -> bool:
-    """Whether a cell is a name, or what a spreadsheet makes of it: TRUE of true, 1 of 01."""
-    return normal(cell).casefold() == normal(name).casefold() or is_same_number(cell, name)
-
-
-def is_same_number(cell: str, name: str) -> bool:
-    """Whether a cell is what a spreadsheet makes of a name of digits: without zeros in front, and long ones rounded.
-
-    >>> [is_same_number(cell, "0012345678901234567") for cell in ("12345678901234567", "1.23457E+16", "1,23457E+16", "1.24E+16")]
-    [True, True, True, False]
-    """
-    found = _NUMBER.fullmatch(cell)
-    if found is None or not _NUMBER.fullmatch(name):
-        return False
-    seen, meant = Decimal(cell.replace(",", ".")), Decimal(name.replace(",", "."))
-    shown = len(seen.as_tuple().digits)
-    digits = shown if found[1] else _SPREADSHEET_DIGITS
-    return seen in (
-        meant,
-        Context(digits).plus(meant),
-        Context(digits, ROUND_DOWN).plus(meant),
-    )  # Excel cuts long ones off
 
 
 def _recorded(project: Project, rows: Iterable[tuple[str, list[Event]]], classes: Mapping[str, Event]) -> Answered:

@@ -1,0 +1,42 @@
+"""What spreadsheets make of names that look like numbers, or like true and false."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import ROUND_DOWN, Context, Decimal
+
+from distil.data.ids import normal
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:[.,][0-9]{1,40})?(?:([eE])[+-]?[0-9]{1,3})?")
+_DIGITS = 15  # of a number in a spreadsheet; it writes zeros for the others
+
+
+def meant(cell: str, names: Iterable[str]) -> str | None:
+    """The only one of some names of which a spreadsheet makes this cell."""
+    found = {name for name in names if is_spreadsheet_form(cell, name)}
+    return found.pop() if len(found) == 1 else None
+
+
+def is_spreadsheet_form(cell: str, name: str) -> bool:
+    """Whether a cell is a name, or what a spreadsheet makes of it: TRUE of true, 1 of 01."""
+    return normal(cell).casefold() == normal(name).casefold() or is_same_number(cell, name)
+
+
+def is_same_number(cell: str, name: str) -> bool:
+    """Whether a cell is what a spreadsheet makes of a name of digits: without zeros in front, and long ones rounded.
+
+    >>> [is_same_number(cell, "0012345678901234567") for cell in ("12345678901234567", "1.23457E+16", "1,23457E+16", "1.24E+16")]
+    [True, True, True, False]
+    """
+    found = _NUMBER.fullmatch(cell)
+    if found is None or not _NUMBER.fullmatch(name):
+        return False
+    seen, whole = Decimal(cell.replace(",", ".")), Decimal(name.replace(",", "."))
+    shown = len(seen.as_tuple().digits)
+    digits = shown if found[1] else _DIGITS
+    return seen in (
+        whole,
+        Context(digits).plus(whole),
+        Context(digits, ROUND_DOWN).plus(whole),  # Excel cuts long ones off
+    )
