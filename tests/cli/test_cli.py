@@ -116,6 +116,10 @@ def test_a_wrong_command_line(said):
         (("embed", "a", "--on-error", "no"), "'no' is not one of 'raise', 'skip'"),
         (("strategies", "[/red]"), "([/red])"),
         (("--verison",), "--version"),
+        (("project", "undo", "p"), "Missing argument 'KEY'. The key of the event.\nHelp: distil project undo --help"),
+        (("project", "export", "p", "--out", "a"), "\nHelp: distil project export --help"),
+        (("label-studio", "push", "--no"), "\nHelp: distil label-studio push --help"),
+        (("project", "expotr"), "\nHelp: distil project --help"),
     ):
         code, out, err = said(*argv)
         assert (code, out) == (2, "")

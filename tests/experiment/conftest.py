@@ -157,7 +157,8 @@ def made_up(tmp_path):
         output.mkdir()
         entries = [{"name": entry} if isinstance(entry, str) else entry for entry in strategies]
         document = _made_up_document(output, entries, seeds, rounds, budget, dataset, {"full_data": full, **more})
-        (output / "config.json").write_text(json.dumps(sealed(document)))
+        for file, content in (("files.json", {}), ("config.json", document)):
+            (output / file).write_text(json.dumps(sealed(content)))
         config = open_config(output)
         data = config.load_data() if dataset == "digits" else None
         for seed in config.seeds:

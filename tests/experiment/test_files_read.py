@@ -243,3 +243,20 @@ def test_a_damaged_file_of_hashes_is_refused(case, here):
             Path("out/files.json").write_text(content)
             with pytest.raises(RunError, match=r"^out/files\.json"):
                 run_all(config)
+            with pytest.raises(RunError, match=r"^out/files\.json"):  # as resume and report
+                open_config(Path("out"))
+
+
+def test_a_missing_file_of_hashes_is_refused(here):
+    """Else other data would be pinned in place of that of the directory."""
+    config = made({"name": "csv", "path": "train.csv"})
+    assert run_all(config)
+    content = Path("out/files.json").read_bytes()
+    Path("out/files.json").unlink()
+    edit("train.csv")
+    for again in (lambda: run_all(config), lambda: open_config(Path("out"))):
+        with pytest.raises(RunError, match=r"^out/files\.json is missing, and with it the hashes .* from a backup$"):
+            again()
+    Path("out/files.json").write_bytes(content)
+    edit("train.csv")
+    assert run_all(config)

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+import distil
 from distil.errors import DistilWarning
 from distil.experiment import outputs, replaced
 from distil.experiment.directory import directory_lock
@@ -177,3 +178,17 @@ def test_several_commands_at_once_take_each_others_files_for_their_own(tmp_path)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.csv", "outputs.json"]
     assert len(json.loads((tmp_path / "outputs.json").read_text())["a.csv"]) == 2
+
+
+def test_a_page_that_is_named_in_its_directory_is_that_of_the_directory(made_up, drawn, recwarn):
+    """What `--output DIR/report.html` wrote is known to later commands, and one that was edited is kept."""
+    config = made_up(unfinished=[("badge", 0)])
+    page = config.output / "report.html"
+    distil.report(config.output, output=page)
+    shutil.rmtree(config.output / "badge")
+    write_results(config, page=True)
+    assert [str(note.message) for note in recwarn if issubclass(note.category, DistilWarning)] == []
+    page.write_text("a note")
+    with pytest.warns(DistilWarning, match=r"kept as report \(edited\)\.html"):
+        distil.report(config.output, output=page)
+    assert asides(config.output) == ["report (edited).html"]

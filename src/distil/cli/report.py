@@ -43,7 +43,7 @@ def report(
     path = out_of(output, (".html", ".htm"), "output")
     found = _report(runs, data)
     if path is not None:
-        _publish(path, found, force)
+        _written(path, paths_of("runs", runs), found, force)
     return as_json(found)
 
 
@@ -54,26 +54,26 @@ def _report(runs: PathLike | Sequence[PathLike], data: PathLike | None) -> Any: 
     return report_of([open_config(Path(run), optional_path("data", data)) for run in paths_of("runs", runs)])
 
 
-def _publish(path: Path, found: Any, force: bool) -> bool:  # noqa: ANN401
+def _written(path: Path, runs: Sequence[str], found: Any, force: bool) -> bool:  # noqa: ANN401
+    """Write the page; False if the file holds it already. The page of a directory is also written by its comparison."""
+    from distil.experiment.outputs import PAGE, write_report
     from distil.experiment.page.render import page_of
     from distil.system.files import publish
 
-    return publish(path, page_of(found).encode(), force=force)
+    page = page_of(found)
+    if len(runs) == 1 and path.absolute() == Path(runs[0], PAGE).absolute():
+        return write_report(path.parent, page)
+    return publish(path, page.encode(), force=force)
 
 
 def act(given: dict[str, Any]) -> int:
     """Write the page and print the tables."""
-    from distil.experiment.outputs import PAGE, write_report
-    from distil.experiment.page.render import page_of
+    from distil.experiment.outputs import PAGE
 
     runs, path = given["runs"], out_of(given["output"], (".html", ".htm"), "output")
     found = _report(runs, given["data"])
-    if path is None and len(runs) == 1:  # the directory's page, which its comparison writes too
-        path = Path(runs[0], PAGE)
-        written = write_report(path.parent, page_of(found))
-    else:
-        path = path or Path(PAGE)
-        written = _publish(path, found, given["force"])
+    path = path or (Path(runs[0], PAGE) if len(runs) == 1 else Path(PAGE))
+    written = _written(path, runs, found, given["force"])
     for note in found["notes"]:
         print(f"{note}\n")
     print("\n\n".join(f"{experiment['name']}\n\n{experiment['table']}" for experiment in found["experiments"]))

@@ -35,12 +35,13 @@ def open_config(output: Path, data: str | None = None) -> ExperimentConfig:
         data: The folder of the data sets, in place of the one that the configuration names.
 
     Raises:
-        RunError: The directory holds no experiment, or its configuration cannot be used.
+        RunError: The directory holds no experiment, its configuration cannot be used, or one of its files was altered.
     """
     if not (output / CONFIG).is_file():
         raise RunError(
             f"{output} holds no experiment: {output / CONFIG} does not exist; pass the directory of a run, by default runs/NAME"
         )
+    kept_hashes(output)  # an altered file of hashes ends here too
     document = rebased(read_kept(output / CONFIG), output, Path.cwd(), data)
     given = document.get("experiment", {})
     here = {"output": str(output)} if data is None else {"output": str(output), "data": data}

@@ -22,7 +22,7 @@ from distil.datasets.load import FILES, data_root
 from distil.datasets.locations import user_file
 from distil.errors import RunError
 from distil.experiment.config.dataset_section import own_kind
-from distil.experiment.config.document import read_kept
+from distil.experiment.config.document import is_sealed, read_kept
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.paths import DATA_ARRAYS, DATA_FILES, rebased
 from distil.experiment.provenance import fingerprint
@@ -76,10 +76,18 @@ def kept_hashes(output: Path) -> dict[str, str]:
     """The hashes that the directory of an experiment keeps; empty if it holds no experiment yet.
 
     Raises:
-        RunError: The file that keeps them is damaged.
+        RunError: The file that keeps them is missing or damaged.
     """
-    path = output / HASHES
-    return read_kept(path) if path.exists() and (output / CONFIG).exists() else {}
+    path, config = output / HASHES, output / CONFIG
+    if not config.exists():
+        return {}
+    if path.exists():
+        return read_kept(path)
+    if is_sealed(config):
+        raise RunError(
+            f"{path} is missing, and with it the hashes of the data of the experiment; restore it from a backup"
+        )
+    return {}
 
 
 def check_files(config: ExperimentConfig, now: Hashes) -> None:
