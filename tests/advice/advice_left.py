@@ -110,7 +110,6 @@ LEFT = {
         "X is not X text: X; save it as UTF-8",
         "add the column id, with ids of the pool; in a pool without ids, the rows count from 0",
         "convert images to .png or .jpg",
-        "convert them to .png or .jpg",
         "choose another model, or name the column of X with column=... (--column)",
         "pass them as arrays to distil.select_from",
         "say which rows of `probs` are the tokens of each example; pass offsets=...",

@@ -10,8 +10,10 @@ import pandas as pd
 import torch
 from scipy import sparse
 from sklearn.ensemble import VotingClassifier
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from torch import nn
 
 import distil
@@ -50,6 +52,12 @@ def core(n=2, **arguments):
 
 def margin(model, data=X, **options):
     return distil.select("margin_sampling", model, data, 2, **options)
+
+
+def words(texts, **options):
+    """A selection from a pool of texts."""
+    pipeline = make_pipeline(CountVectorizer(token_pattern=r"\w+"), LogisticRegression()).fit(["a b", "c d"], [0, 1])
+    return distil.select("margin_sampling", pipeline, texts, 2, **options)
 
 
 def glister(**options):
@@ -159,6 +167,11 @@ SELECTIONS = [
         "pass a boolean mask, or names that are texts",
         lambda: core(names=[*range(1, N), 0], exclude=[3]),
         lambda: [core(names=[*range(1, N), 0], exclude=[True] + [False] * (N - 1)), core(names=NAMES, exclude=["n3"])],
+    ),
+    (
+        "fill in missing texts, or leave them out with exclude=",
+        lambda: words(["a b", None, "c d"]),
+        lambda: [words(["a b", "b", "c d"]), words(["a b", None, "c d"], exclude=[1])],
     ),
     ("pass a text or a number", lambda: core(names=[None, *NAMES[1:]]), lambda: core(names=NAMES)),
     (

@@ -160,7 +160,7 @@ def test_no_images(tmp_path):
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans/1.dcm").write_text("")
     with pytest.raises(
-        InvalidInput, match=r"scans holds no image; expected .*; got 1 \.dcm: convert them to \.png or \.jpg"
+        InvalidInput, match=r"scans holds no image; expected .*; got 1 \.dcm: convert images to \.png or \.jpg"
     ):
         open_pool(tmp_path / "scans")
     with pytest.raises(InvalidInput, match=r"got no image, but 1 \.dcm; or pass a table"):
@@ -365,6 +365,16 @@ def test_texts_that_are_numbers(case, tmp_path):
     assert (
         open_pool(path).items.note == "read 2 columns of numbers in more.jsonl (`text`, `score`)"
     )  # counts of words, maybe
+
+
+def test_rows_that_spreadsheets_write_below_a_table(tmp_path):
+    path = tmp_path / "exported.csv"
+    path.write_text("\ufeffid;text;label\r\na;hi you;x\r\nb;;y\r\n;;\r\n; ;\r\n", encoding="utf-8")
+    pool = open_pool(path)
+    assert (pool.names, pool.note) == (["a", "b"], "1 of 2 texts missing")
+    path.write_text("id;text\r\na;hi you\r\n;bye you\r\n;\r\n")
+    with pytest.raises(InvalidInput, match="line 3: the id is missing"):
+        open_pool(path)
 
 
 def test_missing_texts_in_memory():

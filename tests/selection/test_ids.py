@@ -393,6 +393,40 @@ def test_whole_numbers_that_are_positions_and_other_names_are_refused():
     assert not set(learner.query(5)) & set(asked)
 
 
+def test_names_that_are_texts_of_whole_numbers():
+    names = [str(number) for number in range(1, N + 1)]  # the ids of a table
+    with pytest.raises(InvalidInput, match="labeled has 4, which is a position and the name of another example"):
+        select_from("core_set", 3, embeddings=X, labeled=IDS, names=names)
+    expected = select_from("core_set", 3, embeddings=X, labeled=IDS)
+    far = [str(number) for number in range(1000, 1000 + N)]
+    for value in ([1000 + row for row in IDS], IDS):
+        assert select_from("core_set", 3, embeddings=X, labeled=value, names=far).tolist() == expected.tolist()
+
+
+def test_names_are_matched_as_in_files():
+    names = ["caf\u00e9.jpg", "a.jpg", *NAMES[2:]]
+    for value in ("cafe\u0301.jpg", " caf\u00e9.jpg"):
+        assert 0 not in select_from("core_set", N - 1, embeddings=X, labeled=[value], names=names)
+    with pytest.raises(InvalidInput, match=r"has the id 'a\.jpg' more than once"):
+        select_from("core_set", 3, embeddings=X, labeled=["a.jpg", "a.jpg "], names=names)
+
+
+def test_missing_labels_are_refused_where_no_strategy_reads_them(case):
+    probs = np.full((N, 2), 0.5)
+    for strategy, labels in [
+        ("core_set", [None, "cat"]),
+        ("margin_sampling", [np.nan, 1.0]),
+        ("random_sampling", ["", "b"]),
+    ]:
+        with (
+            case(strategy),
+            pytest.raises(InvalidInput, match=r"labels: 1 of 2 are missing .* those of ids 4"),
+        ):
+            select_from(strategy, 3, embeddings=X, probs=probs, labeled=([4, 5], labels))
+    with pytest.raises(InvalidInput, match="labels of labeled: 1 of 2 are missing"):
+        select("random_sampling", None, X, 3, labeled={4: None, 5: 1})
+
+
 def test_a_name_that_is_there_twice_names_nothing():
     with pytest.raises(InvalidInput, match=r"names has 'dir/00\.jpg' more than once; names must be distinct"):
         select("random_sampling", None, X, 3, names=[*NAMES[:-1], NAMES[0]])

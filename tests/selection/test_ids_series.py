@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
-from distil import Learner, select, select_from
+from distil import Learner, open_pool, select, select_from
 from distil.errors import InvalidInput
 from distil.selection.ids import IdReader, split_pair
 
@@ -101,3 +104,42 @@ def test_a_column_of_vectors_is_no_array(case):
                 select_from("core_set", 2, embeddings=column)
             found = select_from("core_set", 2, embeddings=np.stack(column))
             assert found.tolist() == select_from("core_set", 2, embeddings=X).tolist()
+
+
+def test_the_index_of_a_frame_names_its_rows(case):
+    frame = pandas.DataFrame(X).rename(columns=str).sample(frac=1, random_state=1)  # as train_test_split leaves it
+    known = pandas.Series(["cat", "dog", "cat"], index=[0, 1, 3])
+    rows = sorted(frame.index.get_indexer(known.index).tolist())
+    assert rows != [0, 1, 3]
+    free = sorted({*range(N)} - {*rows})
+    mask = pandas.Series(frame.index.isin(known.index), index=frame.index)
+    labeled = {"labels": known, "index": known.index, "mask": mask, "positions": np.isin(range(N), rows)}
+    for kind, value in labeled.items():
+        for pool in (frame, open_pool(frame)):
+            with case(kind, type(pool).__name__):
+                found = select("random_sampling", None, pool, len(free), labeled=value)
+                assert sorted(found) == free
+                assert [str(name) for name in found.names] == [str(frame.index[row]) for row in found]
+        with case(kind, "arrays"):
+            assert sorted(select_from("core_set", len(free), embeddings=frame, labeled=value)) == free
+    with pytest.raises(InvalidInput, match="labeled has 0, which is a position and the name of another example"):
+        select("random_sampling", None, frame, 2, labeled=[0, 1, 3])
+    for order in (mask[::-1], mask.sort_index()):
+        with pytest.raises(InvalidInput, match="labeled: the index has the ids of the pool in another order"):
+            select("random_sampling", None, frame, 2, labeled=order)
+
+
+def test_levels_of_an_index_name_rows():
+    levels = pandas.MultiIndex.from_product([["p", "q"], range(N // 2)])
+    frame = pandas.DataFrame(X, index=levels).rename(columns=str)
+    for pool in (frame, open_pool(frame)):
+        assert sorted(select("random_sampling", None, pool, N - 2, labeled=levels[:2])) == list(range(2, N))
+
+
+def test_missing_texts_of_a_pool_are_named():
+    texts = pandas.Series(["a b", None, "c d", "b c"], index=list("stuv"))
+    pipeline = make_pipeline(CountVectorizer(token_pattern=r"\w+"), LogisticRegression()).fit(["a b", "c d"], [0, 1])
+    for pool, name in ((texts, "'t'"), (texts.to_list(), "1")):
+        with pytest.raises(InvalidInput, match=f"data has 1 missing text: ids {name}; fill in missing texts"):
+            select("margin_sampling", pipeline, pool, 2)
+    assert 1 not in select("margin_sampling", pipeline, texts, 3, exclude=["t"])

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from distil.data.arrays import Array, Series, check_plain, is_array, one_axis, scalar, take
+from distil.data.frames import row_names, values_of
+from distil.data.headers import is_no_text
 from distil.data.labels import as_labels
 from distil.errors import InvalidInput
 
@@ -129,6 +131,11 @@ class Rows(Dataset[Any]):
     def __len__(self) -> int:
         return int(self.table.shape[0])
 
+    @property
+    def names(self) -> list[Any] | None:
+        """The index of pandas, which names the rows unless it counts them."""
+        return row_names(self.original)
+
     def __getitem__(self, row: int) -> Any:  # noqa: ANN401
         return self._rows[row : row + 1]
 
@@ -158,6 +165,14 @@ def as_data(data: Any, name: str = "data") -> Any:  # noqa: ANN401 - any argumen
     if len(data) == 0:
         raise InvalidInput(f"{name} is empty")
     return data
+
+
+def texts_in(data: object) -> Sequence[Any]:
+    """The texts of a list or a column of texts, of which some may be missing; nothing for other data."""
+    values: object = values_of(data.table) if isinstance(data, Rows) and len(data.table.shape) == 1 else data
+    if not isinstance(values, (list, tuple)):
+        return ()
+    return values if isinstance(next((text for text in values if not is_no_text(text)), None), str) else ()
 
 
 def same_data(a: object, b: object) -> bool:

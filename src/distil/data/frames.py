@@ -40,6 +40,18 @@ class _Indexed(Protocol):
     def index(self) -> Any: ...  # noqa: ANN401
 
 
+@runtime_checkable
+class _Index(Protocol):
+    """An index of pandas."""
+
+    def get_indexer(self, target: Any) -> Any: ...  # noqa: ANN401
+
+
+def is_index(value: object) -> bool:
+    """Whether a value is an index of pandas, which holds names of rows."""
+    return isinstance(value, _Index)
+
+
 def values_of(column: Any) -> list[Any]:  # noqa: ANN401 - a column of pandas or polars
     """The values of a column as Python objects; missing ones are None or NaN."""
     array = column.to_numpy()
@@ -49,12 +61,16 @@ def values_of(column: Any) -> list[Any]:  # noqa: ANN401 - a column of pandas or
     return [None if type(value).__name__ in _MISSING else value for value in values]
 
 
-def names_in_index(value: object) -> list[str] | None:
-    """The index of a frame or column of pandas as ids; None without one, or if it counts rows from 0 or has repeats."""
+def names_in_index(value: object, *, counted: bool = False) -> list[str] | None:
+    """The index of a frame or column of pandas as ids; None without one, or if it has repeats, or counts rows from 0.
+
+    With ``counted``, row numbers are ids too.
+    """
     if not (isinstance(value, Series) and isinstance(value, _Indexed)):
         return None
     names = [as_name(name) for name in values_of(value.index)]
-    return None if len(set(names)) < len(names) or names == [str(row) for row in range(len(names))] else names
+    counts = not counted and names == [str(row) for row in range(len(names))]
+    return None if counts or len(set(names)) < len(names) else names
 
 
 def own_index(column: object) -> list[Any] | None:
@@ -63,7 +79,14 @@ def own_index(column: object) -> list[Any] | None:
     return None if index == list(range(len(index or ()))) else index
 
 
-def check_same_order(value: object, names: Sequence[str], what: str, others: str) -> None:
+def row_names(value: object) -> list[Any] | None:
+    """The index of a frame or column of pandas as names of its rows; None without one that names each row, or if it counts them."""
+    index = own_index(value)
+    named = index is not None and names_in_index(value) is not None and all(name == name for name in index)
+    return index if named and None not in (index or ()) else None
+
+
+def check_same_order(value: object, names: Sequence[str], what: str, others: str, *, counted: bool = False) -> None:
     """Refuse a frame or column of pandas whose index has the names of other rows in another order: rows are matched by place.
 
     Args:
@@ -71,8 +94,9 @@ def check_same_order(value: object, names: Sequence[str], what: str, others: str
         names: The names of the other rows.
         what: The caller's name for the value.
         others: The caller's name for the other rows.
+        counted: Whether an index that counts rows from 0 has names too.
     """
-    own = names_in_index(value)
+    own = names_in_index(value, counted=counted)
     if own is not None and own != [*names] and sorted(own) == sorted(names):
         raise InvalidInput(
             f"{what}: the index has the ids of {others} in another order: it begins with {own[0]!r}, not {names[0]!r}; reorder it "

@@ -344,11 +344,10 @@ def _table_ids(path: Path, quoting: Quoting | None) -> ListedIds:
     table = open_table(path, errors="surrogateescape", quoting=quoting)
     own, label = _id_columns(table)
     rows = table.read([], [own] if label is None else [own, label], Runtime())
+    rows = without_blank_rows(table, rows, rows.cells[0])
     ids = rows.cells[0]
     labels: Sequence[Any] = rows.cells[1] if label is not None else [None] * len(ids)
-    blank = _blank_rows(table) if any(map(is_no_text, ids)) else set()
-    kept = [place for place in range(len(ids)) if place not in blank]
-    for place in kept:
+    for place in range(len(ids)):
         if is_no_text(ids[place]):
             raise InvalidInput(
                 f"{table.where(rows.places[place])}: the id is missing; fill it in or take the {table.unit} out"
@@ -359,16 +358,16 @@ def _table_ids(path: Path, quoting: Quoting | None) -> ListedIds:
                 f"{table.where(rows.places[place])}: expected a text or a number as id and as label, one class for each id; got "
                 f"{wrong!r:.60}"
             )
-    texts = ["" if is_no_text(labels[place]) else text_in(table, labels[place]) for place in kept]
+    texts = ["" if is_no_text(label_cell) else text_in(table, label_cell) for label_cell in labels]
     note = [_note(path, own, label), _unread(table, label)]
     if not all(map(is_utf8, texts)):
         note.append(f"{path.name} is not UTF-8 text, so its labels were read as Windows-1252")
     return ListedIds(
-        tuple(text_in(table, ids[place]) for place in kept),
+        tuple(text_in(table, cell) for cell in ids),
         None if label is None else tuple(map(normal, texts)),
         str(path),
         note="; ".join(filter(None, note)),
-        places=[rows.places[place] for place in kept],
+        places=rows.places,
         unit=table.unit,
     )
 
@@ -381,10 +380,20 @@ def _unread(table: Table, label: str | None) -> str:
     return f"`{like}` of {table.path.name} is not read; if it holds labels, call it label"
 
 
-def _blank_rows(table: Table) -> set[int]:
-    """The rows without any text, which spreadsheets write below a table."""
-    rows = table.read([], table.columns, Runtime())
-    return {place for place, cells in enumerate(zip(*rows.cells, strict=True)) if all(map(is_no_text, cells))}
+def without_blank_rows(table: Table, rows: Rows, ids: Sequence[Any]) -> Rows:
+    """The rows without those that hold nothing in any column of the table, which spreadsheets write below it.
+
+    Args:
+        table: The table.
+        rows: The rows of some of its columns.
+        ids: The cells of its column of ids, one per row.
+    """
+    if not any(map(is_no_text, ids)):
+        return rows
+    everything = table.read([], table.columns, Runtime())
+    kept = [place for place, cells in enumerate(zip(*everything.cells, strict=True)) if not all(map(is_no_text, cells))]
+    cells = [[column[place] for place in kept] for column in rows.cells]
+    return Rows(rows.values[kept], cells, [rows.places[place] for place in kept])
 
 
 def _id_columns(table: Table) -> tuple[str, str | None]:

@@ -149,6 +149,11 @@ def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  
     return values
 
 
+def check_labels(labels: Any, what: str, ids: Tensor, names: Sequence[Any] | None) -> None:  # noqa: ANN401
+    """Refuse labels that are missing, too few or too many, where the classes are not known; arguments as :func:`as_labels`."""
+    _check_present(listed(labels, what, len(ids)), (), what, ids, names)
+
+
 def _kind(value: object) -> str:
     """The type of a value that cannot be a list of labels, and why it cannot be one."""
     why = "has no order" if isinstance(value, Set) else "can be read only once" if isinstance(value, Iterator) else None

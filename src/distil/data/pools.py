@@ -25,7 +25,7 @@ from distil.data.columns import Table
 from distil.data.file_readers import ending, text_lines
 from distil.data.frames import Frame, FrameTable, names_in_index, values_of
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_like_number, is_missing, is_no_text
-from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_row_ids
+from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_row_ids, without_blank_rows
 from distil.data.images import IMAGES, ImageTransform, as_rgb, endings, file_bytes, images_below, open_image
 from distil.data.items import Items, Kind, Minibatches
 from distil.data.table_files import TABLE_FILES, Quoting, open_table
@@ -265,7 +265,7 @@ def _folder(folder: Path) -> Items:
         names.append(name)
         state.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     if not names:
-        got = f"; got {endings(others)}: convert them to .png or .jpg" if others else ""
+        got = f"; got {endings(others)}: convert images to .png or .jpg" if others else ""
         raise InvalidInput(f"{folder} holds no image; expected files that end in {', '.join(sorted(IMAGES))}{got}")
     note = ""
     if others:
@@ -382,6 +382,8 @@ def _table(table: Table, chosen: Sequence[str], own: str | None, names: list[str
     asked = own is not None
     own = own or (None if names is not None else table.named(ID) or table.index)
     rows = table.read([], [*chosen, *([] if own is None else [own])], Runtime())
+    if own is not None:
+        rows = without_blank_rows(table, rows, rows.cells[-1])
     if not rows.places:
         raise InvalidInput(f"{path} has no rows; expected a row for each example")
     for name, column in zip(chosen, rows.cells, strict=False):

@@ -17,6 +17,7 @@ from distil.data.arrays import (
     Array,
     Series,
     as_columns,
+    called,
     check_rows,
     checked_array,
     checked_probs,
@@ -26,12 +27,13 @@ from distil.data.arrays import (
     take,
 )
 from distil.data.cells import with_control
-from distil.data.examples import Data, LabeledSet, as_data, form_of
+from distil.data.examples import Data, LabeledSet, as_data, form_of, texts_in
 from distil.data.frames import Frame, FrameTable
+from distil.data.headers import is_no_text
 from distil.data.labels import is_missing_label, listed
 from distil.data.minibatches import Collate
 from distil.data.tokens import token_bounds
-from distil.errors import InvalidInput, MissingSignal, whole_number
+from distil.errors import InvalidInput, MissingSignal, counted, whole_number
 from distil.selection.ids import ID_FORMS, IdReader, Ids, split_pair
 from distil.signals import measured_by
 from distil.strategies.base import ROLES, Selection, Strategy
@@ -262,7 +264,15 @@ def as_collate(collate: Any) -> Collate | None:  # noqa: ANN401 - any argument o
 
 
 def check_array_data(data: Data, ids: Tensor, name: str, names: Sequence[Any] | None) -> None:
-    """Refuse NaN and infinity before the first forward pass; for mapped data, which may be huge, outputs are checked instead."""
+    """Refuse NaN, infinity and missing texts before the first forward pass; mapped data may be huge: its outputs are checked."""
+    texts = texts_in(data)
+    missing = [row for row in ids.tolist() if is_no_text(texts[row]) and texts[row] != ""] if texts else []
+    if missing:
+        shown = ", ".join(map(repr, called(torch.tensor(missing[:5]), names))) + (", ..." if len(missing) > 5 else "")
+        raise InvalidInput(
+            f"{name} has {counted(len(missing), 'missing text')}: ids {shown}; fill in missing texts, or leave them out with "
+            "exclude="
+        )
     if is_array(data) and not isinstance(data, np.memmap):
         for part in ids.split(CHUNK_ROWS):
             check_rows(part, take(data, part), name, names)

@@ -14,7 +14,8 @@ from torch.utils.data import Subset
 
 from distil.data.arrays import Array, Series, is_array, one_axis, scalar
 from distil.data.examples import LabeledSet, Rows, same_data
-from distil.data.frames import own_index, values_of
+from distil.data.frames import check_same_order, is_index, own_index, values_of
+from distil.data.ids import as_name, matched
 from distil.errors import InvalidInput, nearest
 from distil.strategies.base import Selection
 
@@ -28,11 +29,14 @@ ID_FORMS = "a list, tuple, set, range, array, tensor or Series of positions or o
 class IdReader:
     """Reads the ids of a pool, in every form that callers pass, as positions.
 
-    * Booleans are a mask, with one entry for each example of the pool.
-    * Whole numbers are positions. If the names of the pool are whole numbers too, they may be positions or names: the reading
-      that fits all of them counts, and ids that both readings fit, with different results, are refused.
+    * Booleans are a mask, with one entry for each example of the pool. A Series whose index has the names in another order is
+      refused.
+    * Whole numbers are positions. If names of the pool are whole numbers too, or texts of them, they may be positions or names:
+      the reading that fits all of them counts, and ids that both readings fit, with different results, are refused, except in
+      an index of pandas, which holds names.
     * Floating-point numbers are refused, even if they are whole.
-    * Other values are looked up among the names.
+    * Other values are looked up among the names. A text that is not among them is the only name that differs from it just in
+      blanks around it, in the encoding of accents or in a decimal ``.0``, as in files.
     * A ``Selection``, a ``LabeledSet`` of the pool and the result of ``numpy.where(mask)`` are positions.
 
     Attributes:
@@ -83,7 +87,7 @@ class IdReader:
 
     def _are_texts(self, first: Any) -> bool:  # noqa: ANN401
         """Whether a value is a text like the examples of the pool, not a name."""
-        if not isinstance(scalar(first), str) or self.names is not None:
+        if not isinstance(scalar(first), str) or (self.names is not None and isinstance(scalar(self.names[0]), str)):
             return False
         if isinstance(self.data, Rows):
             return len(self.data.table.shape) == 1
@@ -111,9 +115,14 @@ class IdReader:
         if len(values) == 0:
             return torch.empty(0, dtype=torch.long)
         if values.dtype.kind == "b":
+            if isinstance(value, Series):
+                names = [as_name(self.name(row)) for row in range(self.size)]
+                check_same_order(value, names, argument, "the pool", counted=True)
             return self._masked(values, argument)
-        numbers = values.dtype.kind in "iu"
-        read = self._of_numbers(values, argument) if numbers else self._named(values.tolist(), argument)
+        if values.dtype.kind in "iu":
+            read = self._of_numbers(values, argument, named=is_index(value))
+        else:
+            read = self._named(values.tolist(), argument)
         ids = self._checked(read, argument)
         return ids.sort().values if isinstance(value, Set) else ids
 
@@ -146,13 +155,14 @@ class IdReader:
             )
         return torch.from_numpy(np.flatnonzero(mask))
 
-    def _of_numbers(self, values: np.ndarray[Any, Any], argument: str) -> Tensor:
-        """Positions of whole numbers, which are positions or names."""
+    def _of_numbers(self, values: np.ndarray[Any, Any], argument: str, *, named: bool) -> Tensor:
+        """Positions of whole numbers, which are positions or names; with ``named``, names if they can be."""
         positions = torch.from_numpy(values.astype(np.int64))
-        if self.names is None or not isinstance(scalar(self.names[0]), int):
+        if self.names is None:
             return positions
-        index = self.index
-        by_name = torch.tensor([index.get(value, -1) for value in values.tolist()])
+        by_name = torch.tensor(self._rows_named(values.tolist()))
+        if named and bool((by_name >= 0).all()):
+            return by_name
         inside = bool(((positions >= 0) & (positions < self.size)).all())
         ambiguous = positions[(by_name >= 0) & (by_name != positions)]
         if inside and len(ambiguous):
@@ -160,16 +170,18 @@ class IdReader:
                 f"{argument} has {int(ambiguous[0])}, which is a position and the name of another example; pass a boolean mask, "
                 "or names that are texts"
             )
-        return positions if inside else self._named(values.tolist(), argument)
+        numbered = isinstance(scalar(self.names[0]), int) or len(ambiguous) > 0
+        return positions if inside or not numbered else self._named(values.tolist(), argument)
 
     def _named(self, values: list[Any], argument: str) -> Tensor:
         """Positions of names."""
-        wrong = next((value for value in values if isinstance(value, (float, bool))), None)
-        if isinstance(wrong, bool):
+        rows = self._rows_named(values)
+        unknown = [value for value, row in zip(values, rows, strict=True) if row < 0]
+        if any(isinstance(value, bool) for value in values):
             raise InvalidInput(
                 f"{argument} has booleans among other ids; pass ids without them, or a mask of booleans only"
             )
-        if wrong is not None and not self._known(wrong):
+        if (wrong := next((value for value in unknown if isinstance(value, float)), None)) is not None:
             raise InvalidInput(
                 f"{argument} has the floating-point number {wrong!r}; convert ids to whole numbers, as with .astype(int)"
             )
@@ -178,19 +190,27 @@ class IdReader:
             raise InvalidInput(
                 f"{argument} has {first!r}, and the examples of this pool have no names; pass positions, or names=..."
             )
-        unknown = next((value for value in values if not self._known(value)), None)
-        if unknown is not None or None in values:
+        if unknown:
             texts = [name for name in self.index if isinstance(name, str)]
-            hint = nearest(unknown, texts) if isinstance(unknown, str) else ""
+            hint = nearest(unknown[0], texts) if isinstance(unknown[0], str) else ""
             begin = next(iter(self.index))
             raise InvalidInput(
-                f"{argument} has {unknown!r}, which is not the name of an example of this pool; its names begin with "
+                f"{argument} has {unknown[0]!r}, which is not the name of an example of this pool; its names begin with "
                 f"{begin!r}{hint}"
             )
-        return torch.tensor([self.index[value] for value in values], dtype=torch.long)
+        return torch.tensor(rows, dtype=torch.long)
 
-    def _known(self, value: Any) -> bool:  # noqa: ANN401
-        return self.names is not None and isinstance(value, Hashable) and value in self.index
+    def _rows_named(self, values: list[Any]) -> list[int]:
+        """The row of each name, -1 for others: of the name itself, of the text of a number or tuple, or of a text like it."""
+        rows = [self.index.get(value, -1) if isinstance(value, Hashable) else -1 for value in values]
+        for place, value in enumerate(values):
+            if rows[place] < 0 and type(value) in (int, tuple):
+                rows[place] = self.index.get(as_name(value), -1)
+        places = [place for place, value in enumerate(values) if rows[place] < 0 and isinstance(value, str)]
+        texts = {name: row for name, row in self.index.items() if isinstance(name, str)} if places else {}
+        for place, row in zip(places, matched([values[place] for place in places], texts), strict=True):
+            rows[place] = row
+        return rows
 
     def _checked(self, ids: Tensor, argument: str) -> Tensor:
         outside = (ids < 0) | (ids >= self.size)
@@ -247,7 +267,7 @@ def split_pair(value: Any, reader: IdReader, argument: str) -> tuple[Any, Any]: 
 def _split_series(value: Series, values: list[Any], reader: IdReader, argument: str) -> tuple[Any, Any]:
     """The ids and the labels in a Series of numbers or texts; see ``split_pair``."""
     index = own_index(value)
-    labeled = index is not None and _fault(index, reader, argument) is None
+    labeled = index is not None and _fault(value.index, reader, argument) is None  # type: ignore[attr-defined]
     if not reader.reads(value):  # texts, like the pool's examples
         if labeled:
             raise InvalidInput(
@@ -265,8 +285,10 @@ def _split_series(value: Series, values: list[Any], reader: IdReader, argument: 
         )
     if fault is None:
         return value, None
+    if isinstance(values[0], bool) and len(values) == reader.size:
+        raise fault
     if labeled:
-        return index, values
+        return value.index, values  # type: ignore[attr-defined]
     raise InvalidInput(
         f"{fault}; if the values of the Series are labels, pass a dict {{id: label}}, or a pair (ids, labels)"
     )

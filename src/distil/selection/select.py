@@ -12,8 +12,8 @@ from torch import Tensor
 
 from distil.data.arrays import Array, precision_of
 from distil.data.examples import GivenData
-from distil.data.frames import check_same_order, names_in_index
-from distil.data.labels import Classes, as_classes, as_labels, as_targets
+from distil.data.frames import check_same_order, names_in_index, row_names
+from distil.data.labels import Classes, as_classes, as_labels, as_targets, check_labels
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
@@ -135,6 +135,10 @@ def select(
     n, rng, elapsed = as_count(n, len(pool)), as_rng(rng, seed), as_elapsed(elapsed)
     costs = None if costs is None else as_costs(costs, size=reader.size)
     if strategy.needs == Needs():
+        for role, examples in sets.items():
+            _check_unread(
+                task, examples.labels, f"the labels of {role}", examples.ids, names if examples.of_pool else None
+            )
         unmeasured = {"pool": ArraySource(pool, {}, names=names)}
         return with_names(choose(strategy, unmeasured, n, runtime, rng, elapsed), names)
     if network is None:
@@ -268,6 +272,8 @@ def select_from(
         arrays = with_tokens(arrays, offsets)
     size = common_size({name: len(array) for name, array in arrays.items() if name != "tokens"})
     _check_rows_match({name: value for name, value in passed.items() if name in arrays})
+    if names is None:
+        names = next((own for array in arrays if (own := row_names(passed.get(array))) is not None), None)
     names = as_names(names, size)
     reader = IdReader(size, names)
     labeled_ids, own_labels = (None, None) if labeled is None else split_pair(labeled, reader, "labeled")
@@ -292,6 +298,9 @@ def select_from(
         given["labeled"] = positions, None
     for role in sorted(given.keys() & {role for role, value in apart.items() if value is not None}):
         raise InvalidInput(f"pass {role} (rows of the arrays) or {role}_embeddings (a separate array), not both")
+    answers = given if positions is None else {**given, "labeled": (positions, labels)}
+    for role, (ids, own) in answers.items():
+        _check_unread(task, own, _labels_of(role), ids, names)
     known = None if classes is None else as_classes(classes, classes_in(arrays))
     strategy, notes = for_arrays(strategy, arrays, labels) if task == "classification" else (strategy, ())
     if positions is not None and "labels" in arrays_read(strategy):
@@ -324,6 +333,12 @@ def _check_rows_match(passed: Mapping[str, object]) -> None:
     for name in indexes:
         first = next(iter(indexes))
         check_same_order(passed[name], indexes[first], name, first)
+
+
+def _check_unread(task: Task, labels: Any, what: str, ids: Tensor, names: Sequence[Any] | None) -> None:  # noqa: ANN401
+    """Refuse missing labels also where no strategy reads them: their examples would count as labeled."""
+    if labels is not None and task == "classification":
+        check_labels(labels, what, ids, names)
 
 
 def _rows_of(value: Any, role: str, reader: IdReader) -> tuple[Tensor, Any]:  # noqa: ANN401 - any argument of a caller
@@ -371,12 +386,15 @@ def array_sources(
     settings["copies"] = not of_library(strategy)  # the library's strategies do not write to columns
     sources: dict[str, Source] = {"pool": ArraySource(pool, arrays, names=names, **settings)}
     for role, (rows, labels) in given.items():
-        what = "labels" if role == "labeled" else f"the labels of {role}"
-        own = {**arrays, **_label_column(arrays, rows, labels, what, classes, names, task)}
+        own = {**arrays, **_label_column(arrays, rows, labels, _labels_of(role), classes, names, task)}
         sources[role] = ArraySource(rows, own, names=names, **settings)
     for role, embeddings in apart.items():
         sources[role] = ArraySource(torch.arange(len(embeddings)), {"embeddings": embeddings}, f"{role}_", **settings)
     return {role: source for role, source in sources.items() if len(source.ids)}
+
+
+def _labels_of(role: str) -> str:
+    return "labels" if role == "labeled" else f"the labels of {role}"
 
 
 def _label_column(
