@@ -273,7 +273,8 @@ def select_from(
     size = common_size({name: len(array) for name, array in arrays.items() if name != "tokens"})
     _check_rows_match({name: value for name, value in passed.items() if name in arrays})
     if names is None:
-        names = next((own for array in arrays if (own := row_names(passed.get(array))) is not None), None)
+        indexes = (row_names(value) for role, value in passed.items() if role in arrays)
+        names = next((index for index in indexes if index is not None), None)
     names = as_names(names, size)
     reader = IdReader(size, names)
     labeled_ids, own_labels = (None, None) if labeled is None else split_pair(labeled, reader, "labeled")
