@@ -206,10 +206,10 @@ def test_candidates_are_a_random_part_of_the_unlabeled_pool(config, done, monkey
     asked = []
     query = loop_module.Learner.query
 
-    def spy(learner, n, *, exclude=None):
+    def spy(learner, n, *, exclude=None, elapsed=None):
         unlabeled = learner.pool.unlabeled
         asked.append(unlabeled if exclude is None else unlabeled[~torch.isin(unlabeled, exclude)])
-        return query(learner, n, exclude=exclude)
+        return query(learner, n, exclude=exclude, elapsed=elapsed)
 
     monkeypatch.setattr(loop_module.Learner, "query", spy)
     entries = [{"name": "margin_sampling", "candidates": 40}, "entropy_sampling"]

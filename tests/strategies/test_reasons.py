@@ -414,7 +414,7 @@ def test_every_strategy_says_what_it_used(case):
             continue
         with case(name):
             try:
-                found = picked(name, 3, labeled=([0, 1], [0, 1]))
+                found = picked(name, 3, labeled=([0, 1], [0, 1]), costs=[1.0] * len(X))
             except MissingSignal:  # attacks need a model, targeted strategies need further sets
                 found = select(name, model, X, 3, labeled=([0, 1], [0, 1]), query=X[:2], private=X[2:4])
             assert len(found.reasons) == 3

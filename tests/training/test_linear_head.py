@@ -190,7 +190,7 @@ def test_every_strategy_selects_with_a_head(pool):
             continue
         if any(isinstance(signal, Given) for signal in cls().needs.signals):  # no model measures it
             continue
-        found = distil.select(name, head, x[40:], 4, rng=0, **sets)
+        found = distil.select(name, head, x[40:], 4, rng=0, costs=torch.ones(len(x) - 40), **sets)
         assert len(set(found.tolist())) == 4, name
 
 

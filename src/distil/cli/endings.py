@@ -116,7 +116,7 @@ def ended(error: BaseException, command: str | None, verbose: bool) -> int:
         return 128 + number
     if verbose and not isinstance(error, typer.TyperException):
         say("".join(traceback.format_exception(error)).rstrip("\n"))
-    say(f"distil: {_message(error)}")
+    say(f"distil: {_message(error, command)}")
     asked_wrongly = isinstance(error, DistilError | typer.TyperException) and not isinstance(error, RunError)
     return 2 if asked_wrongly else 1
 
@@ -146,13 +146,14 @@ def _drop(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, command: str | None) -> str:
     """The message of an error; for a wrong command line, also the command that shows the help."""
     if isinstance(error, typer.TyperException):
         missing: Any = error.param if isinstance(error, typer.BadParameter) and not error.message else None
         what = f" {missing.help}" if missing is not None else ""
         context: Any = getattr(error, "ctx", None)  # typer has no public name for errors with a context
-        return f"{error.format_message()}{what}\nHelp: {'distil' if context is None else context.command_path} --help"
+        path = f"distil {command or ''}".rstrip() if context is None else context.command_path
+        return f"{error.format_message()}{what}\nHelp: {path} --help"
     if isinstance(error, DistilError):
         return str(error)
     said = " ".join(str(error).split())

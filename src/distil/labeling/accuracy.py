@@ -3,7 +3,7 @@
 The labels that people gave are taken to be right, so what is unknown is the number of errors that the present model makes on the
 items without an answer. What the strategy chose says nothing of these, because it chooses what the model finds hard. A random item
 is drawn from all items that are open at that time, each as likely. It is judged by a model like the present one that was not fitted
-to its label (:attr:`distil.labeling.model.Snapshot.unseen`), so it does not matter which model was there when it was drawn.
+to its label (``Snapshot.unseen``), so it does not matter which model was there when it was drawn.
 
 Let item k be drawn from O_k open items. Some of these were answered later, k among them, and are known; the model is wrong on W_k
 of them. If the model is wrong on a share r_k of the O_k items, it makes O_k r_k - W_k errors on the items that are still open.
