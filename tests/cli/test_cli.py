@@ -119,6 +119,7 @@ def test_a_wrong_command_line(said):
         (("project", "undo", "p"), "Missing argument 'KEY'. The key of the event.\nHelp: distil project undo --help"),
         (("project", "export", "p", "--out", "a"), "\nHelp: distil project export --help"),
         (("label-studio", "push", "--no"), "\nHelp: distil label-studio push --help"),
+        (("select", "--strategy"), "Option '--strategy' requires an argument.\nHelp: distil select --help"),
         (("project", "expotr"), "\nHelp: distil project --help"),
     ):
         code, out, err = said(*argv)

@@ -41,8 +41,8 @@ def open_config(output: Path, data: str | None = None) -> ExperimentConfig:
         raise RunError(
             f"{output} holds no experiment: {output / CONFIG} does not exist; pass the directory of a run, by default runs/NAME"
         )
-    kept_hashes(output)  # an altered file of hashes ends here too
     document = rebased(read_kept(output / CONFIG), output, Path.cwd(), data)
+    kept_hashes(output)  # an altered file of hashes ends here too
     given = document.get("experiment", {})
     here = {"output": str(output)} if data is None else {"output": str(output), "data": data}
     if isinstance(given, Mapping):
