@@ -469,6 +469,16 @@ def faces(lr=0.1, **options):
 
 
 MORE = [
+    (
+        "pass costs=..., one number each",
+        lambda: distil.select("knapsack", net(), X, 2),
+        lambda: distil.select("knapsack", net(), X, 2, costs=np.ones(N)),
+    ),
+    (
+        "last_beta needs beta",
+        lambda: strategies.ClassStratifiedEntropy(last_beta=5),
+        lambda: strategies.ClassStratifiedEntropy(beta=1, last_beta=5),
+    ),
     ("pass X_val and Y_val", lambda: faces(valid=True), lambda: faces(valid=True, X_val=X[:4], Y_val=Y[:4])),
     ("pass args={'lr': ...}", lambda: faces(lr=None, valid=False), lambda: faces(valid=False)),
     ("reorder it with .loc[...]", lambda: two(frame(NAMES[::-1])), lambda: two(frame(NAMES[::-1]).loc[NAMES])),
