@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from advice_commands import COMMANDS, CONFIGURATIONS, EDITS, PROJECT, files, read
+from advice_inputs import FILES, INPUTS, LISTS, own_files
 from advice_left import LEFT
 from advice_models import MODELS, MORE, SELECTIONS, STATES
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -547,9 +548,10 @@ def test_texts_with_advice_are_found(case):
 def test_every_advice_is_followed_or_listed(here, case, capsys, monkeypatch):
     """Each case gives its advice, and works once it is followed; each other message with advice is in ``advice_left.LEFT``."""
     files()
+    own_files()
     monkeypatch.syspath_prepend(here)
     said = []
-    calls = [NETWORKS, ARRAYS, LEARNERS, SELECTIONS, MODELS, STATES, MORE]
+    calls = [NETWORKS, ARRAYS, LEARNERS, SELECTIONS, MODELS, STATES, MORE, INPUTS]
     configurations = [(advice, partial(read, **first), partial(read, **then)) for advice, first, then in CONFIGURATIONS]
     for advice, first, then in [*itertools.chain(*calls), *configurations]:
         with case(advice), warnings.catch_warnings():
@@ -562,7 +564,7 @@ def test_every_advice_is_followed_or_listed(here, case, capsys, monkeypatch):
             warnings.simplefilter("ignore")
             then()
     commands = [(advice, first, None, then) for advice, first, then in COMMANDS]
-    for advice, first, edit, then in [*commands, *EDITS, *PROJECT]:
+    for advice, first, edit, then in [*commands, *EDITS, *FILES, *PROJECT, *LISTS]:
         with case(advice), warnings.catch_warnings():
             warnings.simplefilter("always")
             assert cli.main(first) in (1, 2)

@@ -1,0 +1,159 @@
+"""Cases of advice for ``test_advice.py``: data, files and objects of a person's own that one argument or one edit makes right."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+
+import distil
+from distil.datasets.data_set import DataSet
+from distil.functional.batchbald import batchbald
+from distil.functional.noise import power, softmax
+from distil.utils.data_handler import DataHandler_Points
+
+N, D, C = 24, 4, 3
+X = np.random.default_rng(2).normal(size=(N, D)).astype(np.float32)
+Y = np.arange(N) % C
+PROBS = np.random.default_rng(3).dirichlet(np.ones(C), N).astype(np.float32)
+SCORES = torch.tensor([-1.0, 2.0])
+FRAME = pd.DataFrame({"a": X[:, 0], "b": X[:, 1]})
+TWICE = pd.DataFrame(X[:, :2], columns=["a", "a"])
+OFFSETS = np.arange(0, N + 1, 2)
+
+
+def net():
+    return torch.nn.Linear(D, C)
+
+
+def tokens(**more):
+    return distil.select_from("token_uncertainty", 2, probs=PROBS, **more)
+
+
+def points(**changes):
+    given = {"name": "mine", "x_train": torch.from_numpy(X), "y_train": torch.from_numpy(Y), "num_classes": C}
+    return DataSet(**{**given, "x_test": None, "y_test": None, **changes})
+
+
+def given(**more):
+    return distil.select_from("glister", 2, probs=PROBS, embeddings=X, labeled=([0, 1, 2], [0, 1, 2]), **more)
+
+
+INPUTS = [
+    (
+        "say which rows of `probs` are the tokens of each example; pass offsets=...",
+        tokens,
+        lambda: tokens(offsets=OFFSETS),
+    ),
+    ("pass offsets=...", tokens, lambda: tokens(offsets=OFFSETS)),
+    (
+        "whose rows it divides among the examples; pass probs=...",
+        lambda: distil.select_from("core_set", 2, embeddings=X, offsets=OFFSETS),
+        lambda: tokens(offsets=OFFSETS),
+    ),
+    (
+        "leave out offsets",
+        lambda: distil.select_from("margin_sampling", 2, probs=PROBS, offsets=OFFSETS),
+        lambda: distil.select_from("margin_sampling", 2, probs=PROBS),
+    ),
+    (
+        "pass both x_test and y_test, or neither",
+        lambda: points(x_test=torch.from_numpy(X)),
+        lambda: points(x_test=torch.from_numpy(X), y_test=torch.from_numpy(Y)),
+    ),
+    (
+        "pass them as arrays to distil.select_from",
+        lambda: distil.select("delta_ucb", net(), X, 2),
+        lambda: distil.select_from("delta_ucb", 2, rewards=X, deviations=np.abs(X)),
+    ),
+    (
+        "whose items are columns; pass data.to_pandas()",
+        lambda: distil.select("margin_sampling", net(), pa.table({"a": X[:, 0]}), 2),
+        lambda: distil.select(
+            "margin_sampling", torch.nn.Linear(1, C), pa.table({"a": X[:, 0]}).to_pandas().to_numpy(), 2
+        ),
+    ),
+    (
+        "pass the result of its collect()",
+        lambda: distil.select_from("margin_sampling", 2, probs=pl.DataFrame(PROBS).lazy()),
+        lambda: distil.select_from("margin_sampling", 2, probs=pl.DataFrame(PROBS).lazy().collect()),
+    ),
+    (
+        "rename one of them",
+        lambda: distil.open_pool(TWICE),
+        lambda: distil.open_pool(TWICE.set_axis(["a", "b"], axis=1)),
+    ),
+    (
+        "pass a dict {id: label}, or a pair (ids, labels)",
+        lambda: given(validation=[3, 4, 5]),
+        lambda: given(validation={3: 0, 4: 1, 5: 2}),
+    ),
+    (
+        "multi-label models are not supported: fit one classifier for each",
+        lambda: distil.select("margin_sampling", KNeighborsClassifier().fit(X, np.eye(C, dtype=int)[Y]), X, 2),
+        lambda: distil.select("margin_sampling", KNeighborsClassifier().fit(X, Y), X, 2),
+    ),
+    (
+        "use softmax or softrank",
+        lambda: power(SCORES, 1.0, torch.zeros(2)),
+        lambda: softmax(SCORES, 1.0, torch.zeros(2)),
+    ),
+    (
+        "pass generator=..., or a larger max_configurations",
+        lambda: batchbald(torch.from_numpy(PROBS)[:, None].expand(-1, 2, -1), 4, max_configurations=3),
+        lambda: batchbald(torch.from_numpy(PROBS)[:, None].expand(-1, 2, -1), 2, max_configurations=99),
+    ),
+    (
+        "pass Y, or leave select out",
+        lambda: DataHandler_Points(X, select=False),
+        lambda: (DataHandler_Points(X, Y, select=False), DataHandler_Points(X)),
+    ),
+]
+
+
+CORE = ["select", "--n", "2", "--strategy", "core_set", "--embeddings", "e.npy"]
+PIXELS = ["embed", "paths.csv", "--model", "pixels", "--out", "paths.npy"]
+# Advice; the command that gives it; what a person does then; the command that works.
+FILES = [
+    (
+        "save its sheet as CSV (UTF-8)",
+        [*CORE, "--labeled", "book.csv"],
+        lambda: Path("book.csv").write_text("id,label\n1,a\n"),
+        [*CORE, "--labeled", "book.csv"],
+    ),
+    (
+        "convert images to .png or .jpg",
+        PIXELS,
+        lambda: Path("paths.csv").write_text("id,path\nx,pictures/a.png\ny,pictures/b.png\n"),
+        PIXELS,
+    ),
+    (
+        "(byte 2); save it as UTF-8",
+        ["run", "latin.json"],
+        lambda: Path("latin.json").write_bytes(Path("c.json").read_bytes()),
+        ["run", "latin.json"],
+    ),
+]
+LISTS = [
+    (
+        "ask for one of them",
+        ["next", "prj", "--n", "1", "--ties", "--suspects", "--out", "one_list.csv"],
+        None,
+        ["next", "prj", "--n", "1", "--out", "one_list.csv"],
+    ),
+]
+
+
+def own_files():
+    """Write the files of ``FILES`` into the current directory."""
+    with zipfile.ZipFile("book.csv", "w") as file:
+        file.writestr("sheet.xml", "<a/>")
+    Path("pictures/scan.foo").touch()
+    Path("paths.csv").write_text("id,path\nx,pictures/scan.foo\n")
+    Path("latin.json").write_bytes(b'{"\xe9": 1}')
