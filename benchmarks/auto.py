@@ -196,12 +196,13 @@ The rule of `auto` was made on AG News, digits, digits repeated five times, MNIS
 News, digits, satimage, SMS and SST-2 at high ones, with MiniLM embeddings of the texts. No setting below is one of these."""
 
 
-GOALS = """The goals were: never significantly below random, and within one standard error of the best single strategy on most
-settings. The second is reached; the first is missed on ijcnn1, on yeast label 4 and on CIFAR-10 with many labels. There the neighbors of an
-example say little about its class (principal components of pixels, a table whose rare class is scattered, labels that are hard
-to predict at all). `auto` herds: it takes examples that represent many others, and where classes are no clusters the others have
-other labels. TypiClust and k-means fail on the same sets, BADGE and margin do not. Use `badge` on such data. A rule that looks at
-whether labels agree among neighbors was not tried on these sets, as they would then no longer judge it."""
+GOALS = """The goals were: never significantly below random, and within one standard error of the best single strategy on
+most settings. The second is reached; the first is missed on ijcnn1, on yeast label 4 and on CIFAR-10 with
+many labels. There the neighbors of an example say little about its class (principal components of pixels, a
+table whose rare class is scattered, labels that are hard to predict at all). `auto` herds: it takes examples
+that represent many others, and where classes are no clusters the others have other labels. TypiClust and
+k-means fail on the same sets, BADGE and margin do not. Use `badge` on such data. A rule that looks at whether
+labels agree among neighbors was not tried on these sets, as they would then no longer judge it."""
 
 
 def main(argv: list[str]) -> None:

@@ -109,6 +109,7 @@ LEFT = {
         "X is not X text: X; save it as UTF-8",
         "add the column id, with ids of the pool; in a pool without ids, the rows count from 0",
         "left out X without the ending of an image (X); convert images to .png or .jpg",
+        "got X: convert images to .png or .jpg",
         "not supported: fit one classifier for each label",
         "choose another model, or name the column of X with column=... (--column)",
         "offsets divide the rows of probs among the examples; pass probs too (--probs)",
