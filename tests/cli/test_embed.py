@@ -73,7 +73,7 @@ def test_missing_texts_are_skipped_and_what_was_read_is_said(here, said):
     )
     code, out, err = said(*asked, "--on-error", "skip")
     assert (code, out) == (0, "1 item embedded: t.npy holds 1 x 2, 2 skipped\n")
-    assert "note: read `review` of t.csv as texts and `id` as ids" in err.splitlines()
+    assert "note: read `review` of t.csv as texts and `id` as ids; 2 of 3 texts missing" in err.splitlines()
     assert Path("t.ids.txt").read_text() == "b\n"
     assert np.load("t.npy").tolist() == [[13, 1]]
     assert "note:" not in said(*asked, "--on-error", "skip", "--json")[2]

@@ -95,6 +95,8 @@ def document(**changes):
 def write(path, content):
     """A file of JSON; the configuration of a directory, ``config.json``, with its seal."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.name == "config.json" and not (path.parent / "files.json").exists():
+        (path.parent / "files.json").write_text(json.dumps(sealed({})))
     path.write_text(json.dumps(sealed(content) if path.name == "config.json" else content))
     return str(path)
 

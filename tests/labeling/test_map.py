@@ -17,7 +17,9 @@ def pool_map(n=4, **more):
 
 
 def snapshot(guesses, p, classes):
-    return Snapshot(1, 2, classes, np.array(guesses, np.int32), np.array(p, np.float32), np.arange(0), [], "pixels")
+    found = np.array(guesses, np.int32)
+    none = np.arange(0)
+    return Snapshot(1, 2, classes, found, np.array(p, np.float32), found, none, none, [], "pixels")
 
 
 def parsed(body):

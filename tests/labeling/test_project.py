@@ -135,9 +135,9 @@ def test_the_same_id_in_two_sources(project, tmp_path):
 def test_texts_of_every_kind_are_kept(project, tmp_path):
     texts = ["a\u202eb", "'; DROP TABLE item; --", "x" * 2**20, "=1+1", "naïve"]
     path = tmp_path / "odd.jsonl"
-    path.write_text("".join(json.dumps({"id": f"odd\0{n}\ud800", "text": t}) + "\n" for n, t in enumerate(texts)))
+    path.write_text("".join(json.dumps({"id": f"odd {n}\ud800", "text": t}) + "\n" for n, t in enumerate(texts)))
     project.add(path)
-    ids = [f"odd\0{n}\ud800" for n in range(5)]
+    ids = [f"odd {n}\ud800" for n in range(5)]
     assert [item.text for item in project.items(ids)] == texts
     project.record_all([Event(kind="label", who="anna", item=ids[0], label="cat")])
     assert project.labels() == {ids[0]: "cat"}

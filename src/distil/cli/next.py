@@ -50,8 +50,7 @@ def next_(
         strategy: The strategy; default: herding, weighted by uncertainty once two classes have labels. random_sampling needs no
             model.
         model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
-            sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D). Default for
-            ``suspects`` and ``relabel``: that of the page.
+            sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D).
         weights: The file with the weights of a timm model.
         random_share: Share of the items that are drawn at random.
         seed: The same seed gives the same choice from the same answers.

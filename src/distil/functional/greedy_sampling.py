@@ -37,7 +37,7 @@ def greedy_sampling(spaces: Sequence[Tensor], n: int, labeled: Sequence[Tensor] 
 
     Cost: O(N (M + n) D) time, O(N) memory beyond a float64 copy of the arrays.
 
-    >>> predicted, labels = torch.tensor([[0.1], [0.9], [2.0]]), torch.tensor([[0.0], [1.0]])
+    >>> predicted, labels = torch.tensor([[0.2], [0.9], [2.0]]), torch.tensor([[0.0], [1.0]])
     >>> greedy_sampling([predicted], 2, [labels]).rows.tolist()
     [2, 0]
     """

@@ -29,6 +29,7 @@ def fitted_temperature(logits: Tensor, labels: Tensor) -> float:
     Raises:
         InvalidInput: The arrays do not fit together.
 
+    >>> import torch
     >>> round(fitted_temperature(torch.tensor([[3.0, 0.0]] * 4), torch.tensor([0, 0, 0, 1])), 4)  # 3 / ln 3
     2.7307
     """

@@ -152,6 +152,8 @@ def test_optional_keys():
 
 def test_every_strategy_can_be_named(case):
     for name in sorted(name for name, cls in STRATEGIES.items() if "classification" in tasks_of(cls())):
+        if name == "knapsack":  # an experiment does not know what labels cost
+            continue
         with case(name):
             (spec,) = parse_config(changed(active_learning__strategy=name)).strategies
             assert type(spec.build()) is STRATEGIES[name]

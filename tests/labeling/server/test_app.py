@@ -203,10 +203,12 @@ def test_grid_take_search_bulk_links_and_progress(live, snapshot):
     assert (numbers["curve"], numbers["accuracy"], numbers["guesses"]) == ([], None, None)
 
 
-def test_the_progress_is_that_of_the_record(live, monkeypatch):
+def test_the_progress_is_that_of_the_record(live, project, snapshot, monkeypatch):
     for name in ("_FRESH", "_RARE"):
         monkeypatch.setattr(f"distil.labeling.server.service.{name}", 0.0)
     anna = live("anna")
+    (project.path / CACHE).mkdir(exist_ok=True)
+    snapshot([0, 1, 0, *[0] * 7], [0.9] * 10).save(project.path / CACHE)
     for n, guess in enumerate(["cat", "dog", "cat"]):
         shown = {"guess": guess, "p": 0.9, "withheld": n == 2, "reason": "random", "model": "1"}
         anna.record({**anna.label(str(n)), "ms": 800, "shown": shown})
