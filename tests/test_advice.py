@@ -545,6 +545,7 @@ def test_texts_with_advice_are_found(case):
             assert bool(ADVICE.search(text)) == advises
 
 
+@pytest.mark.slow
 def test_every_advice_is_followed_or_listed(here, case, capsys, monkeypatch):
     """Each case gives its advice, and works once it is followed; each other message with advice is in ``advice_left.LEFT``."""
     files()

@@ -64,6 +64,7 @@ def test_the_estimate_is_unbiased_whatever_is_chosen_between_the_draws():
     assert np.mean(plain) > 5, "the share of wrong random items says something else"
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_accuracy_of_real_models():
     """Sixty random labels of digits. If 95 % of the intervals hold the truth, fewer than 33 of 40 do in 1 of 1,000 cases."""
     pixels, digits = load_digits(return_X_y=True)

@@ -61,8 +61,7 @@ def test_the_order_of_the_pool_does_not_matter():
     shuffled = torch.from_numpy(np.random.default_rng(1).permutation(N))
     for name, strategy in STRATEGIES_OF_ARRAYS.items():
         expected = chosen(strategy, 9, 3)
-        for ids in (torch.arange(N).flip(0), shuffled):
-            assert chosen(strategy, 9, 3, ids) == expected, name
+        assert chosen(strategy, 9, 3, shuffled) == expected, name
 
 
 def test_memory_does_not_matter(tmp_path):
@@ -78,8 +77,8 @@ def test_a_pool_of_one_row_repeated_is_sampled_uniformly():
         if strategy.needs.shortlist is None and not any(getattr(strategy.needs, role) for role in ROLES[2:]):
             sources = {"pool": ArraySource(torch.arange(N), same), "labeled": ArraySource(torch.tensor([0]), same)}
             first = 0
-            for seed in range(8):
-                found = choose(strategy, sources, 10, Runtime(progress=False), Rng(seed))
+            for seed in range(4):
+                found = choose(strategy, sources, 20, Runtime(progress=False), Rng(seed))
                 assert any("this is a random sample" in note for note in found.notes), name
                 first += sum(i < N // 2 for i in found)
             assert 16 < first < 64, name  # 40 of 80 expected, standard deviation at most 4.5

@@ -304,6 +304,7 @@ def test_shufflenetv2_has_the_sizes_of_the_paper():
         assert model.get_embedding_dim() == width, net_size
 
 
+@pytest.mark.slow
 def test_strides_give_the_stated_map():
     with torch.device("meta"):
         for name, side in LAST_MAP.items():
