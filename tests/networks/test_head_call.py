@@ -95,6 +95,10 @@ def in_parts(m, h):
     return torch.cat([F.linear(h, m.fc.weight[:2], m.fc.bias[:2]), F.linear(h, m.fc.weight[2:], m.fc.bias[2:])], 1)
 
 
+def columns(m, h):
+    return [F.linear(h, weight[None], bias) for weight, bias in zip(m.fc.weight, m.fc.bias, strict=True)]
+
+
 LINEAR_HEADS = {
     "LoRA": lambda m, h: m.lora(h),
     "LoRA without modules": lambda m, h: (
@@ -103,7 +107,18 @@ LINEAR_HEADS = {
     "einsum": lambda m, h: torch.einsum("bd,cd->bc", h, m.fc.weight) + m.fc.bias,
     "einsum, weights first": lambda m, h: torch.einsum("c d, b d -> b c", [m.fc.weight, h]),
     "bmm": lambda m, h: torch.bmm(h[:, None], m.fc.weight.T.expand(len(h), -1, -1))[:, 0],
+    "a matrix and a column for each example": lambda m, h: (m.fc.weight @ h[:, :, None] + m.fc.bias[:, None])[:, :, 0],
+    "matmul and squeeze": lambda m, h: torch.matmul(m.fc.weight, h.unsqueeze(-1)).squeeze(-1) + m.fc.bias,
+    "a sum of products": lambda m, h: (h[:, None] * m.fc.weight).sum(-1) + m.fc.bias,
+    "products, weights first": lambda m, h: (m.fc.weight.T[None] * h[:, :, None]).sum(dim=1),
     "inner": lambda m, h: torch.inner(h, m.fc.weight),
+    "a stack of columns": lambda m, h: torch.stack([linear[:, 0] for linear in columns(m, h)], 1),
+    "a stack of layers": lambda m, h: torch.stack(columns(m, h), dim=1).squeeze(-1) * 2 / 2,
+    "a stack along the last axis": lambda m, h: torch.stack(columns(m, h), dim=-1)[:, 0],
+    "the mean of heads": lambda m, h: torch.stack([m.fc(h), m.lora.base(h)]).mean(0),
+    "the sum of heads in a list": lambda m, h: sum([m.fc(h), m.lora.base(h)]) / 2,
+    "less the mean": lambda m, h: m.fc(h) - m.fc(h).mean(1, keepdim=True),
+    "less their mean": lambda m, h: (lambda z: z - z.mean(-1)[:, None])(m.fc(h)),
     "several heads": in_parts,
     "a sum of heads": lambda m, h: 2 * m.fc(h) - m.lora.base(h) / 3,
 }
@@ -153,10 +168,18 @@ def test_heads_that_are_not_linear_in_one_input_have_no_embedding(case, seeded):
         "cosines": lambda m, h: F.cosine_similarity(h[:, None], m.fc.weight[None], dim=2),
         "weights of each example": lambda m, h: torch.bmm(h[:, None], m.fc.weight.T * h[:, :1, None])[:, 0],
         "an einsum of products": lambda m, h: torch.einsum("bd,bd,cd->bc", h, h, m.fc.weight),
-        "a matrix of each example": lambda m, h: (m.fc.weight @ h[:, :, None])[:, :, 0],
+        "products of each example": lambda m, h: (h[:, None] * (m.fc.weight * h[:, :1, None])).sum(-1),
+        "products summed over classes": lambda m, h: (h[:, None] * m.fc.weight).sum(1)[:, :3],
+        "a stack of two inputs": lambda m, h: torch.stack([m.fc(h)[:, 0], m.fc(h.exp())[:, 1]], 1),
+        "the mean of two inputs": lambda m, h: torch.stack([m.fc(h), m.fc(h.exp())]).mean(0),
+        "less the mean of another input": lambda m, h: m.fc(h) - m.fc(h.exp()).mean(1, keepdim=True),
+        "less the mean of the examples": lambda m, h: m.fc(h) - m.fc(h).mean(0, keepdim=True),
+        "probabilities of heads": lambda m, h: torch.stack([m.fc(h).tanh(), m.lora(h).tanh()]).mean(0),
     }.items():
-        with case(name), pytest.raises(UnsupportedModel, match=r"embedding is unknown; name the module .*head="):
-            measured(Net(lambda m, x, head=head: head(m, m.body(x).relu())), X)
+        model = Net(lambda m, x, head=head: head(m, m.body(x).relu()))
+        model.lora = LoRA(model.fc)
+        with case(name), pytest.raises(UnsupportedModel, match=r"the head .* was not found.*; name the module .*head="):
+            measured(model, X)
 
 
 def test_what_is_found_does_not_depend_on_the_data(seeded):

@@ -220,7 +220,7 @@ class _Pass(Forward):
         embedding = self._output().embedding
         if embedding is None:
             raise UnsupportedModel(
-                "no layer of the model returns its logits, and they are no linear function of one input, so its embedding is "
+                "the head of the model, the layer or linear function that makes its logits, was not found, so its embedding is "
                 "unknown; name the module whose input is the embedding with distil.wrap(model, head=...), or pass a part or a "
                 "function of its output as distil.wrap(model, embedding=...); of a TorchScript module or an exported program, "
                 "whose layers cannot be watched, pass the original module"

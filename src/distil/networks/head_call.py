@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 # Names of functions, without underscores around them. A head is a call of one of these: its first argument is the embedding, but
-# for addmm(bias, x, weight) the second, and for einsum("bd,cd->bc", x, weight) the operand with the axis of the examples.
+# for addmm(bias, x, weight) and matmul(weight, x[:, :, None]) the second, and for einsum("bd,cd->bc", x, weight) the operand with
+# the axis of the examples. A head is also a product whose axis of features is summed, (x[:, None] * weight).sum(2).
 _CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
 _LINEAR = _CONVOLUTIONS | {
     "linear", "matmul", "rmatmul", "mm", "linear_dynamic", "linear_relu_dynamic", "addmm", "einsum", "bmm", "baddbmm", "inner",
@@ -21,6 +22,9 @@ _BIASED = frozenset({"addmm", "baddbmm"})
 # Functions of the outputs of several linear calls of one input, whose result is linear in it too, as with LoRA or several heads.
 _SUMS = frozenset({"add", "radd", "iadd", "sub", "isub", "rsub"})
 _JOINED = frozenset({"cat", "concat", "concatenate", "hstack"})
+
+_PRODUCTS = frozenset({"mul", "rmul", "multiply"})
+_TOTALS = frozenset({"sum", "mean"})
 
 # Functions of logits that keep a column for each class: each number is changed by itself, or with those of its row.
 _ELEMENTWISE = frozenset(
@@ -152,6 +156,23 @@ class _Followed:
         return self.given.flatten(2).mean(2) if self.convolution else self.given.flatten(1, -2).mean(1)
 
 
+@dataclass(frozen=True, eq=False)
+class _Terms:
+    """A tensor whose sum along an axis is linear in an input: its products with weights, or a stack of outputs.
+
+    Attributes:
+        value: The tensor.
+        axis: The axis.
+        given: The input of products, (B, D); None for a stack.
+        parts: The outputs in a stack; () for products.
+    """
+
+    value: Tensor
+    axis: int
+    given: Tensor | None = None
+    parts: Sequence[_Followed] = ()
+
+
 class HeadCalls(TorchFunctionMode):
     """Follows the outputs of linear functions to the return value of a model, while active.
 
@@ -171,6 +192,7 @@ class HeadCalls(TorchFunctionMode):
         self._only = only
         self._n_calls = 0
         self._followed: list[_Followed] = []
+        self._terms: _Terms | None = None  # the last that were computed
 
     def __torch_function__(
         self,
@@ -181,19 +203,33 @@ class HeadCalls(TorchFunctionMode):
     ) -> Any:  # noqa: ANN401
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        name = getattr(func, "__name__", "").strip("_")
+        if isinstance(result, Tensor):
+            self._see(func, getattr(func, "__name__", "").strip("_"), args, kwargs, result)
+        return result
+
+    def _see(
+        self, func: Callable[..., Any], name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor
+    ) -> None:
+        """Follow what a function did."""
         given = self._given(name, args, kwargs)
         parts = self._parts(name, args, kwargs)
-        if isinstance(result, Tensor) and parts:
+        total = self._terms if name in _TOTALS and _sums(self._terms, args, kwargs, result) else None
+        if name in _PRODUCTS:
+            self._terms = _products(args, result) or self._terms
+        if parts and name == "stack":
+            self._stack(parts, _axis(args, kwargs, 0) % result.dim(), result)
+        elif parts:
             self._join(parts, result)
-        elif isinstance(result, Tensor) and isinstance(given, Tensor):
-            if name in _LINEAR:
-                self._begin(given, result, name in _CONVOLUTIONS)
-            elif self._followed:
-                self._follow(func, name, args, kwargs, given, result)
-            if name == "sigmoid" and self._only is None:
-                self.sigmoids.append(result)
-        return result
+        elif total is not None and total.given is not None:
+            self._begin(total.given, result, False)
+        elif total is not None:
+            self._join(total.parts, result)
+        elif isinstance(given, Tensor) and name in _LINEAR:
+            self._begin(given, result, name in _CONVOLUTIONS or _has_columns(name, args))
+        elif isinstance(given, Tensor) and self._followed:
+            self._follow(func, name, args, kwargs, given, result)
+        if name == "sigmoid" and self._only is None:
+            self.sigmoids.append(result)
 
     def _given(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """The argument that may be an embedding or the output of a linear call."""
@@ -202,6 +238,8 @@ class HeadCalls(TorchFunctionMode):
             return None if _differ_by_example(args[2:]) else x
         if name == "einsum":
             return _einsum_input(args)
+        if _has_columns(name, args):
+            return args[1]
         if name in _LINEAR - _CONVOLUTIONS and _differ_by_example(args[1:]):
             return None
         if name == "where":  # torch.where(mask, logits, -inf), or the logits last
@@ -223,25 +261,46 @@ class HeadCalls(TorchFunctionMode):
             )
 
     def _parts(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[_Followed]:
-        """The outputs of linear calls that a function adds up, or puts into the columns of one tensor; [] for other functions."""
+        """The outputs of linear calls that a function adds up, stacks or puts into the columns of one tensor; [] for others."""
         values: Sequence[Any] = ()
         if name in _SUMS:
             values = args[:2]
         elif name in _JOINED and args and isinstance(args[0], (list, tuple)):
             rows = all(isinstance(x, Tensor) and x.dim() == 2 for x in args[0])
-            axis = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 1 if name == "hstack" else 0))
+            axis = _axis(args, kwargs, 1 if name == "hstack" else 0)
             values = args[0] if rows and axis in (1, -1) else ()
+        elif name == "stack" and args and isinstance(args[0], (list, tuple)):
+            values = args[0]
         found = [next((one for one in reversed(self._followed) if one.value is x and one.inputs), None) for x in values]
-        return [one for one in found if one is not None] if len(found) > 1 and None not in found else []
+        parts = [one for one in found if one is not None]
+        alike = len({one.value.dim() for one in parts}) == 1
+        return parts if len(found) > 1 and len(parts) == len(found) and alike else []
 
-    def _join(self, parts: Sequence[_Followed], result: Tensor) -> None:
-        """Follow the sum or the columns of several outputs, if they have an input in common; else the outputs end here."""
+    def _stack(self, parts: Sequence[_Followed], axis: int, result: Tensor) -> None:
+        """Follow a stack of outputs of one column each, and keep one of several columns until it is summed."""
+        if result.dim() == 2 and axis == 1:  # outputs (B,)
+            self._join(parts, result)
+        elif result.dim() == 3:
+            self._terms = _Terms(result, axis, parts=parts)
+            if axis > 0 and result.shape[3 - axis] == 1:
+                self._join(parts, result, axis)
+
+    def _join(self, parts: Sequence[_Followed], result: Tensor, axis: int | None = None) -> None:
+        """Follow the sum or the columns of several outputs, if they have an input in common; else the outputs end here.
+
+        Args:
+            parts: The outputs.
+            result: Their sum, their columns or their stack.
+            axis: The axis of a stack of outputs (B, 1).
+        """
         self._followed = [one for one in self._followed if one.value is not result]  # changed in place
         for own in parts[0].inputs:
             shared = [next((each for each in one.inputs if each.equals(own)), None) for one in parts]
             calls = frozenset[int]().union(*(each.calls for each in shared if each is not None))
             if None not in shared:
-                self._followed.append(_Followed(calls, result, own.x, own.x, False, (replace(own, calls=calls),)))
+                inputs = (replace(own, calls=calls),) if axis is None else ()
+                x = own.x if axis is None else own.x.unsqueeze(3 - axis)  # the features where a stack has the classes
+                self._followed.append(_Followed(calls, result, x, x, axis == 1, inputs))
                 return
 
     def _follow(
@@ -253,7 +312,10 @@ class HeadCalls(TorchFunctionMode):
         given: Tensor,
         result: Tensor,
     ) -> None:
-        numbers = all(x.dim() < 2 for x in args[1:] if isinstance(x, Tensor))
+        numbers = all(x.dim() < max(2, given.dim()) for x in args[1:] if isinstance(x, Tensor))
+        of_rows = given.dim() < 3 and result.shape[:1] == given.shape[:1]
+        averaged = name == "mean" and of_rows and _axis(args, kwargs, None) in (1, -1)
+        again = [replace(one) for one in self._followed if averaged and one.value is given]  # logits, before their mean
         if name in _WITH_NUMBERS and not numbers and result is given:  # changed in place
             self._followed = [one for one in self._followed if one.value is not given]
         for one in self._followed:
@@ -264,7 +326,40 @@ class HeadCalls(TorchFunctionMode):
                 one.inputs = one.inputs if name in _AFFINE or name in _WITH_NUMBERS else ()
             elif name in _PLACES:
                 one.places = None if one.places is None else _like(func, one.places, args[1:], kwargs, one.value.dim())
-                one.value, one.inputs = result, ()
+                one.value, one.inputs = result, one.inputs if of_rows and (averaged or name != "mean") else ()
+        self._followed += again
+
+
+def _axis(args: Sequence[Any], kwargs: dict[str, Any], default: int | None) -> Any:  # noqa: ANN401 - any argument of a caller
+    """The axis that a function was called with."""
+    return args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", default))
+
+
+def _sums(terms: _Terms | None, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> bool:
+    """Whether a sum or mean is that of the terms, along their axis."""
+    axis = _axis(args, kwargs, None)
+    if terms is None or not args or args[0] is not terms.value or not isinstance(axis, int):
+        return False
+    return axis % terms.value.dim() == terms.axis and result.dim() == terms.value.dim() - 1
+
+
+def _products(factors: Sequence[Any], result: Tensor) -> _Terms | None:
+    """The products (B, C, D) of inputs (B, 1, D) and weights (C, D), or (B, D, C) of (B, D, 1) and (D, C); None for others."""
+    if result.dim() != 3 or len(factors) < 2 or not all(isinstance(x, Tensor) and x.dim() > 1 for x in factors[:2]):
+        return None
+    for x, weight in (factors[:2], factors[1::-1]):
+        for axis in (
+            (1, 2) if x.dim() == 3 and len(x) == len(result) and (weight.dim() == 2 or len(weight) == 1) else ()
+        ):
+            if x.shape[3 - axis] == 1 and x.shape[axis] == weight.shape[axis - 3]:
+                return _Terms(result, axis, x.select(3 - axis, 0))
+    return None
+
+
+def _has_columns(name: str, args: Sequence[Any]) -> bool:
+    """Whether a call is the product of a matrix and a column for each example, matmul(weight, x[:, :, None])."""
+    factors = [x.dim() for x in args if isinstance(x, Tensor)]
+    return name == "matmul" and factors == [2, 3] and args[1].shape[2] == 1
 
 
 def _are_same(x: Tensor, y: Tensor) -> bool:
