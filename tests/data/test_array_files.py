@@ -417,3 +417,24 @@ def test_a_mask_is_no_list_of_ids(tmp_path):
     np.save(tmp_path / "a.npy", np.array([True, False]))
     with pytest.raises(InvalidInput, match="must hold row numbers or text"):
         read_ids(tmp_path / "a.npy")
+
+
+def test_empty_rows_below_a_table_are_left_out(case, tmp_path):
+    """As spreadsheets write them; an empty row between others is a fault."""
+    below = {"semicolons": ";;\n;;\n", "blanks": " ; ; \n", "another number of cells": ";;;;\n", "many": ";;\n" * 200}
+    for name, rows in below.items():
+        with case(name):
+            path = tmp_path / "e.csv"
+            path.write_text(f"id;e0;e1\na;1,5;2\nb;3;4,5\n{rows}")
+            column = read_column(path)
+            assert (column.names, column.values.tolist()) == (["a", "b"], [[1.5, 2], [3, 4.5]])
+            path.write_text(f"image_id;e0;e1\n7;1;2\n9;3;4\n{rows}")
+            assert (read_column(path).names, read_column(path).values.shape) == (["7", "9"], (2, 2))
+            path.write_text(f"text;topic;who\na b;x;y\n;x;y\n{rows}")
+            assert open_pool(path).note == "1 of 2 texts missing"
+    path.write_text("id;e0;e1\na;1;2\n;;\nb;3;4\n")
+    with pytest.raises(InvalidInput, match=r"e\.csv, line 3, column 2 \('e0'\): the value is missing"):
+        read_column(path)
+    path.write_text('e0\n1\n""\n')  # as pandas writes a missing number
+    with pytest.raises(InvalidInput, match=r"line 3, column 1 \('e0'\): the value is missing"):
+        read_column(path)

@@ -241,7 +241,10 @@ def _sampled(rows: Iterator[tuple[int, list[str]]]) -> tuple[list[int], list[lis
 
 
 def _delimited(path: Path, errors: str, quoting: Quoting | None) -> Generator[tuple[int, list[str]]]:
-    """Yield the rows of a csv or tsv file, each with the line in which it begins; blank lines are skipped."""
+    """Yield the rows of a csv or tsv file, each with the line in which it begins.
+
+    Blank lines are skipped, and so are rows of empty cells below all others, which spreadsheets write.
+    """
     with reading_text(path, errors) as text:
         head, first = _head(text, path)
         declared = _DELIMITER_LINE.fullmatch(head[first])
@@ -254,10 +257,15 @@ def _delimited(path: Path, errors: str, quoting: Quoting | None) -> Generator[tu
             dialect = _Dialect(delimiter, quoting or "minimal")
         reader = dialect.rows(checked_lines(path, text, head), strict=True)
         width, begin = 0, 1
+        empty: list[tuple[int, list[str]]] = []  # the last rows, as long as no other row is below them
         try:
             for cells in reader:
                 width = width or len(cells)
-                if cells and (len(cells) > 1 or cells[0].strip() or (width == 1 and not cells[0])):
+                if len(cells) > 1 and not any(map(str.strip, cells)):
+                    empty.append((begin, cells))
+                elif cells and (len(cells) > 1 or cells[0].strip() or (width == 1 and not cells[0])):
+                    yield from empty
+                    empty.clear()
                     yield begin, cells
                 begin = reader.line_num + 1
         except csv.Error as error:
