@@ -200,6 +200,12 @@ def test_files_that_are_no_images_are_named(case, tmp_path):
         (b"", "not an image"),
         (wide, "decompression bomb"),
         (whole[:2], ""),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "its content is HEIC; convert images to .png or .jpg"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "its content is HEIF; convert"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "its content is JPEG XL; convert"),
+        (b"%PDF-1.7\n", "its content is PDF; convert"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "its content is SVG; convert"),
+        (b"\0\0\0\x18ftypisom", "its content is not an image"),
     ]:
         with case(why):
             (tmp_path / "a.jpg").write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -231,6 +232,27 @@ def test_tables_of_images(case, tmp_path):
             missing = write_table(root / f"v{suffix}", [{"file": "3.png"}])
             with pytest.raises(DataNotFound, match=r"names '3\.png', and there is no file"):
                 open_pool(missing)
+
+
+def test_addresses_of_images_are_named(case, tmp_path):
+    """An address stays as it is written; an image that was not downloaded does not hide the others."""
+    why = "is an address, and images are read from files on disk; download them, and write the path of each file"
+    for address in (
+        "https://example.org/a//1.jpg",
+        "http://example.org/1.png",
+        "https://example.org/1?size=3",
+        "s3://b/1.png",
+    ):
+        with case(address):
+            path = write_table(tmp_path / "t.csv", [{"id": "a", "image": address}, {"id": "b", "image": "2.png"}])
+            (tmp_path / "2.png").unlink(missing_ok=True)
+            with pytest.raises(DataNotFound, match=re.escape(f"t.csv: {address} {why}")):
+                open_pool(path)
+            picture(tmp_path / "2.png")
+            pool = open_pool(path)
+            assert pool.read(1).size == (9, 6)
+            with pytest.raises(InvalidInput, match=re.escape(f"a: cannot be read: {address} {why}")):
+                pool.read(0)
 
 
 def test_columns_that_have_to_be_named(tmp_path):

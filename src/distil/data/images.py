@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import stat
 import struct
 import zlib
@@ -35,6 +36,17 @@ _ON_WHITE: Final = "laid transparent pixels of images on white"
 _STRIP: Final = 1 << 20  # pixels that are scaled at a time
 _BITS, _INK = 258, 262  # tags of TIFF: bits per sample, and whether 0 is white (0) or black (1)
 _SHOWN: Final = 5  # endings in a sentence
+_FOREIGN: Final = {
+    "HEIC": rb".{4}ftyphe[iv]",
+    "HEIF": rb".{4}ftyp(mif1|msf1)",
+    "AVIF": rb".{4}ftypavi[fs]",
+    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "PDF": rb"%PDF",
+    "SVG": rb"\s*(<\?xml.*)?<svg",
+}
+"""Formats of images that Pillow may not read, each with what its files begin with."""
+
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PACKED: Final = "__MACOSX"  # macOS puts a folder of this name, with files that are no images, into zip archives
 
 
@@ -102,6 +114,7 @@ def open_image(
     Raises:
         InvalidInput: The file cannot be read as an image.
     """
+    content = io.BytesIO()
     try:
         content = io.BytesIO(_read(Path(path)))  # a damaged length then cannot ask for more than the file has
         with Image.open(content) if shrink is None else opened(content, shrink) as image:
@@ -113,8 +126,20 @@ def open_image(
             raise InvalidInput(
                 f"{name}: cannot be read: it links to {os.readlink(path)}, which does not exist"
             ) from error
-        why = "its content is not an image" if isinstance(error, UnidentifiedImageError) else str(error)
+        why = _unidentified(content.getvalue()) if isinstance(error, UnidentifiedImageError) else str(error)
         raise InvalidInput(f"{name}: cannot be read as an image: {why}") from error
+
+
+def _unidentified(content: bytes) -> str:
+    """What the content of a file is that Pillow does not know, and what to do about it."""
+    begins = (name for name, begin in _FOREIGN.items() if re.match(begin, content[:1024], re.DOTALL))
+    kind = next(begins, None)
+    return "its content is not an image" if kind is None else f"its content is {kind}; convert images to .png or .jpg"
+
+
+def is_address(name: object) -> bool:
+    """Whether the name of a file is an address, such as https://example.org/1.jpg, which is not read."""
+    return isinstance(name, str) and _ADDRESS.match(name.strip()) is not None
 
 
 def opened(file: BinaryIO, shrink: int) -> Image.Image:

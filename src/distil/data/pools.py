@@ -26,7 +26,7 @@ from distil.data.file_readers import ending, text_lines
 from distil.data.frames import Frame, FrameTable, names_in_index, values_of
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_like_number, is_missing, is_no_text
 from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_row_ids, without_blank_rows
-from distil.data.images import IMAGES, ImageTransform, as_rgb, endings, file_bytes, images_below, open_image
+from distil.data.images import IMAGES, ImageTransform, as_rgb, endings, file_bytes, images_below, is_address, open_image
 from distil.data.items import Items, Kind, Minibatches
 from distil.data.table_files import TABLE_FILES, Quoting, open_table
 from distil.errors import DataNotFound, InvalidInput, counted, nearest
@@ -282,6 +282,8 @@ def pool_of_images(names: Sequence[str], paths: Sequence[Any], folder: Path, fin
     def file(row: int) -> Path:
         if is_no_text(paths[row]):
             raise InvalidInput(f"{names[row]}: the path of the image is missing; fill it in or take the row out")
+        if is_address(paths[row]):
+            raise InvalidInput(f"{names[row]}: cannot be read: {_no_file(paths[row])}")
         return folder / str(paths[row])
 
     said: set[str] = set()
@@ -295,6 +297,14 @@ def pool_of_images(names: Sequence[str], paths: Sequence[Any], folder: Path, fin
         note=_with_missing(note, paths, "paths of images"),
         shown=None if paths is names else lambda row: "" if is_no_text(paths[row]) else str(paths[row]),
         said=said,
+    )
+
+
+def _no_file(address: str) -> str:
+    """The end of a message about an address in place of the path of an image."""
+    return (
+        f"{address} is an address, and images are read from files on disk; download them, and write the path of each file in "
+        "place of its address"
     )
 
 
@@ -399,6 +409,7 @@ def _table(table: Table, chosen: Sequence[str], own: str | None, names: list[str
     stamp = f"{stamp_of([path])}{','.join(chosen)}" if path.is_file() else ""
     present = next((value for value in values if not is_no_text(value)), "")
     images = os.path.splitext(present)[1].lower() in IMAGES
+    images = images or (is_address(present) and chosen[0].lower() in IMAGE_PATHS)
     if not images and chosen[0].lower() in IMAGE_PATHS and path.is_file() and (path.parent / present).is_file():
         raise InvalidInput(
             f"{path}: `{chosen[0]}` names files, and {present!r} does not have the ending of an image "
@@ -430,6 +441,8 @@ def _table_of_images(path: Path, paths: Sequence[Any], names: Sequence[str] | No
     found = {name: files.named(name) for name in paths if not is_no_text(name)}
     if not any(found.values()):
         missing = next(iter(found))
+        if is_address(missing):
+            raise DataNotFound(f"{path}: {_no_file(missing)}")
         raise DataNotFound(f"{path} names {missing!r}, and there is no file {path.parent / missing}")
     on_disk = [None if is_no_text(name) else found[name] or name for name in paths]
     if names is None:
