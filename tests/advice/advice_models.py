@@ -301,6 +301,11 @@ MODELS = [
         lambda: margin(net().double(), X.astype("float64")),
     ),
     (
+        "pass the column of texts, as in data['text']",
+        lambda: words(pd.DataFrame({"text": TEXTS})),
+        lambda: words(pd.DataFrame({"text": TEXTS})["text"]),
+    ),
+    (
         "data.to_frame()",
         lambda: margin(net(inputs=1), pd.Series(X[:, 0])),
         lambda: margin(fitted1(), pd.Series(X[:, 0]).to_frame()),

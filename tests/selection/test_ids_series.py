@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from distil import Learner, open_pool, select, select_from
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, UnsupportedModel
 from distil.selection.ids import IdReader, split_pair
 
 pandas = pytest.importorskip("pandas")
@@ -143,3 +143,17 @@ def test_missing_texts_of_a_pool_are_named():
         with pytest.raises(InvalidInput, match=f"data has 1 missing text: ids {name}; fill in missing texts"):
             select("margin_sampling", pipeline, pool, 2)
     assert 1 not in select("margin_sampling", pipeline, texts, 3, exclude=["t"])
+
+
+def test_a_frame_for_a_pipeline_that_reads_texts_is_refused():
+    """A text vectorizer reads the names of the columns of a frame as its texts."""
+    texts = pandas.Series(["a b", "b d", "c d", "b c"], name="words")
+    pipeline = make_pipeline(CountVectorizer(token_pattern=r"\w+"), LogisticRegression()).fit(["a b", "c d"], [0, 1])
+    with pytest.raises(
+        UnsupportedModel, match=r"1 row of \d examples: .*; pass the column of texts, as in data\['words'\]"
+    ):
+        select("margin_sampling", pipeline, texts.to_frame(), 2)
+    assert sorted(select("margin_sampling", pipeline, texts, 2)) == [1, 3]
+    both = pandas.DataFrame({"id": range(4), "body": texts})
+    with pytest.raises(UnsupportedModel, match=r"2 rows of \d examples: .*data\['text'\]"):
+        select("margin_sampling", pipeline, both, 2)

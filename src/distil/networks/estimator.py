@@ -129,7 +129,17 @@ class Estimator(Network, Samples, HasInputs):
         if self._before is None:
             return x
         with self._explained():
-            return self._before.transform(x)
+            seen = self._before.transform(x)
+        columns = getattr(
+            x, "columns", None
+        )  # of a data frame, which text vectorizers read by the names of its columns
+        if columns is not None and (rows := np.shape(seen)[0]) != x.shape[0]:
+            column = str(columns[0]) if len(columns) == 1 else "text"
+            raise UnsupportedModel(
+                f"{_name(self.estimator)} made {rows} row{'s' * (rows != 1)} of {x.shape[0]} examples: it reads texts, and a data "
+                f"frame gives it the names of its columns; pass the column of texts, as in data[{column!r}]"
+            )
+        return seen
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
