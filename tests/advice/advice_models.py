@@ -33,6 +33,8 @@ Y = np.arange(N) % C
 PROBS = GENERATOR.dirichlet(np.ones(C), N).astype(np.float32)
 NAMES = [f"n{row}" for row in range(N)]
 SERIES = pd.Series([1, 2], index=[3, 4])
+COUNTED = pd.Series([0, 1])
+SHUFFLED = [*range(1, N), 0]
 TEXTS = [f"text {name}" for name in NAMES]
 
 
@@ -161,6 +163,22 @@ SELECTIONS = [
         "labeled.to_dict() if they are labels",
         lambda: glister(labeled=SERIES),
         lambda: glister(labeled=SERIES.to_dict()),
+    ),
+    (
+        "pass (labeled.index, labeled.to_list())",
+        lambda: core(names=SHUFFLED, labeled=COUNTED),
+        lambda: core(names=SHUFFLED, labeled=(COUNTED.index, COUNTED.to_list())),
+    ),
+    (
+        "pass pandas.Index(labeled)",
+        lambda: core(names=SHUFFLED, labeled=COUNTED),
+        lambda: core(names=SHUFFLED, labeled=pd.Index(COUNTED)),
+    ),
+    ("pass its keys, list(exclude)", lambda: one(exclude={1: "a"}), lambda: one(exclude=list({1: "a"}))),
+    (
+        "pass exclude.index",
+        lambda: one(exclude=pd.Series(["a", "b"], index=[3, 4])),
+        lambda: one(exclude=pd.Series(["a", "b"], index=[3, 4]).index),
     ),
     ("add examples or candidates", lambda: one(exclude=list(range(N))), lambda: one(exclude=list(range(N - 2)))),
     (

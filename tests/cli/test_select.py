@@ -487,11 +487,19 @@ def test_labels_may_be_the_names_of_the_columns(here, said, case):
             "named.csv: labels: 'dgo' is not one of the 4 classes, 'dog', 'cat', 'emu', 'fox'; did",
         ),
         (("--classes", "dog,cat"), "classes must have 4 names, one for each column; got 2"),
+        (("--classes", "dog,cat,emu,fox", "--strategy", "margin_sampling"), "named.csv: labels: 'dgo' is not one of"),
     ]:
         with case(more):
             code, out, err = said(*options, "--labeled", "named.csv", *more)
             assert (code, out) == (2, "")
             assert message in err
+    Path("named.csv").write_text(f"id,category\n{NAMES[0]},dog\n")
+    code, out, err = said(*options, "--labeled", "named.csv")
+    assert (code, out) == (2, "")
+    assert (
+        "GLISTER reads labels, and named.csv has none: `category` of named.csv is not read; a column of labels is called label, "
+        "labels, class or target"
+    ) in err
 
 
 def test_embeddings_and_labels_are_enough_for_strategies_that_read_probabilities(here, said):
@@ -535,6 +543,7 @@ def test_embeddings_and_labels_are_enough_for_strategies_that_read_probabilities
 
 def test_what_is_missing_where_probabilities_are_read(here, said, case):
     Path("ids.csv").write_text(f"id\n{NAMES[0]}\n")
+    Path("category.csv").write_text(f"id,category\n{NAMES[0]},cat\n{NAMES[1]},dog\n")
     Path("one.csv").write_text(f"id,label\n{NAMES[0]},cat\n{NAMES[1]},cat\n")
     asked = ("--embeddings", "emb.npy", "--ids", "ids.txt", "--strategy", "badge", "--n", 5)
     for more, message in (
@@ -543,6 +552,10 @@ def test_what_is_missing_where_probabilities_are_read(here, said, case):
             "BADGE needs probs; pass --probs, or labels (--labeled), on which a linear head is trained that gives them",
         ),
         (("--labeled", "ids.csv"), "pass --probs, or labels (--labeled)"),
+        (
+            ("--labeled", "category.csv"),
+            "that gives them; `category` of category.csv is not read; a column of labels is",
+        ),
         (("--labeled", "one.csv"), "all 2 labels are 'cat': label examples of another class"),
         (("--labeled", "one.csv", "--classes", "dog,cow"), "one.csv: labels: 'cat' is not one of the 2 classes"),
     ):

@@ -67,7 +67,8 @@ def test_a_column_that_may_hold_labels_is_not_ignored_in_silence(tmp_path):
         (tmp_path / "ids.csv").write_text(f"id,{name}\na,1\nb,\n")
         found = read_ids(tmp_path / "ids.csv")
         assert (found.names, found.labels) == (("a", "b"), None)
-        assert found.note == f"`{name}` of ids.csv is not read; if it holds labels, call it label"
+        known = "a column of labels is called label, labels, class or target"
+        assert found.note == f"`{name}` of ids.csv is not read; {known}"
     (tmp_path / "ids.csv").write_text("id,label,y\na,1,2\n")
     assert read_ids(tmp_path / "ids.csv").note == ""
 

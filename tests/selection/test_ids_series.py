@@ -65,6 +65,65 @@ def test_a_column_that_may_hold_ids_and_labels_is_refused(case):
     assert split(pandas.Series(["one", "two"]), data=texts) == (["one", "two"], None)
 
 
+def test_an_index_of_counted_names_holds_ids_where_the_values_cannot_be(case):
+    """The names of the pool are 0..N-1 in another order, as in a shuffled frame."""
+    names = [5, 2, 0, 7, 1, 3, 6, 4]
+    for values in (["cat", "dog", "cat"], [0, 1, 0], [0.5, 1.0, 0.5], [True, False, True], [0, 1, 9]):
+        with case(values):
+            series = pandas.Series(values, index=[0, 1, 2])
+            ids, labels = split_pair(series, IdReader(N, names), "labeled")
+            assert IdReader(N, names).positions(ids, "labeled").tolist() == [2, 4, 1]
+            assert list(labels) == values
+            texts = IdReader(N, [str(name) for name in names])
+            assert texts.positions(split_pair(series, texts, "labeled")[0], "labeled").tolist() == [2, 4, 1]
+    series = pandas.Series([0, 1, 2])
+    with pytest.raises(InvalidInput) as error:
+        split(series, names)
+    assert str(error.value) == (
+        "labeled has 0, which is a position and the name of another example; pass a boolean mask, or names that are texts; if the "
+        "values of the Series are labels of the names in its index, pass (labeled.index, labeled.to_list()); if they are names, "
+        "pass pandas.Index(labeled)"
+    )
+    pool = {"embeddings": X, "names": names}
+    assert sorted(select_from("core_set", 5, **pool, labeled=(series.index, series.to_list()))) == [0, 3, 5, 6, 7]
+    assert sorted(select_from("core_set", 5, **pool, labeled=pandas.Index(series))) == [0, 3, 5, 6, 7]
+    assert split(pandas.Series([0, 1, 2]), list(range(N))) == ([0, 1, 2], None)  # both readings are one
+    with pytest.raises(InvalidInput, match=r"has 'cat', which is not the name .* pass a dict \{id: label\}, or a pair"):
+        split(pandas.Series(["cat", "dog"]), NAMES)
+
+
+def test_ids_without_labels_are_the_keys_or_the_index(case):
+    for argument in ("exclude", "candidates"):
+        for value in ({5: "cat", 3: "dog"}, {5: 0}):
+            with (
+                case(argument, value),
+                pytest.raises(InvalidInput, match=rf"got dict; pass its keys, list\({argument}\)$"),
+            ):
+                select_from("core_set", 2, embeddings=X, **{argument: value})
+        hint = rf"; if the index of the Series holds the ids, pass {argument}\.index$"
+        for values in (["cat", "dog", "cat"], [0, 1, 0], [0.5, 1.5, 2.5]):
+            for index, names in (([5, 3, 1], None), (["f", "d", "b"], NAMES)):
+                series = pandas.Series(values, index=index)
+                with case(argument, values, index):
+                    with pytest.raises(InvalidInput, match=hint):
+                        select_from("core_set", 2, embeddings=X, names=names, **{argument: series})
+                    n = 3 if argument == "candidates" else 5
+                    found = select_from("core_set", n, embeddings=X, names=names, **{argument: series.index})
+                    assert sorted(found) == ([1, 3, 5] if argument == "candidates" else [0, 2, 4, 6, 7])
+    assert sorted(select_from("core_set", 6, embeddings=X, exclude=pandas.Series([5, 3], index=[0, 1]))) == [
+        0,
+        1,
+        2,
+        4,
+        6,
+        7,
+    ]
+    with pytest.raises(
+        InvalidInput, match="has 'cat', and the examples of this pool have no names; pass positions, or names="
+    ):
+        select_from("core_set", 2, embeddings=X, exclude=pandas.Series(["cat", "dog"]))
+
+
 def test_labels_without_ids_are_refused_with_a_hint(case):
     polars = pytest.importorskip("polars")
     for value, message in [

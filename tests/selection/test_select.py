@@ -483,6 +483,15 @@ def test_labels_of_arrays_are_the_names_of_their_columns(case, probs, embeddings
             )
     with pytest.raises(InvalidInput, match="classes must have 4 names, one for each column; got 2"):
         select_from("glister", 6, labeled=[4], labels=["a"], classes=["a", "b"], **arrays)
+    for role, what in (
+        ("labeled", "labels"),
+        ("validation", "the labels of validation"),
+        ("query", "the labels of query"),
+    ):
+        with pytest.raises(InvalidInput, match=f"^{what}: 'dgo' is not one of the 4 classes.*did you mean 'dog'"):
+            select_from(
+                "margin_sampling", 6, classes=["dog", "cat", "emu", "fox"], **{role: {4: "cat", 7: "dgo"}}, **arrays
+            )
 
 
 def test_booleans_are_labels_everywhere(net, x, probs, embeddings):

@@ -377,7 +377,8 @@ def _unread(table: Table, label: str | None) -> str:
     like = next((name for name in table.columns if name.lower() in LIKE_LABELS), None)
     if label is not None or like is None:
         return ""
-    return f"`{like}` of {table.path.name} is not read; if it holds labels, call it label"
+    known = f"{', '.join(LABELS[:-1])} or {LABELS[-1]}"
+    return f"`{like}` of {table.path.name} is not read; a column of labels is called {known}"
 
 
 def without_blank_rows(table: Table, rows: Rows, ids: Sequence[Any]) -> Rows:

@@ -211,7 +211,8 @@ def request(
     if missing and not (trains and labels is not None):
         options = " and ".join(f"--{name.replace('_', '-')}" for name in missing)
         head = ", or labels (--labeled), on which a linear head is trained that gives them" if trains else ""
-        raise MissingSignal(f"{type(strategy).__name__} needs {' and '.join(missing)}; pass {options}{head}")
+        unread = f"; {labeled.note}" if trains and isinstance(labeled, ListedIds) and labeled.note else ""
+        raise MissingSignal(f"{type(strategy).__name__} needs {' and '.join(missing)}; pass {options}{head}{unread}")
     if near is not None and "embeddings" not in arrays.columns:
         raise InvalidInput("near-duplicates are found by embeddings; pass them too (--embeddings)")
     asked = replace(asked, n=as_count(n, len(asked.pool)))
@@ -326,15 +327,23 @@ def _of_width(column: Column, arrays: Arrays, what: str) -> Array:
 
 
 def _labels(strategy: Strategy, role: str, labeled: ListedIds, classes: list[str] | None) -> Sequence[float] | None:
-    """The labels as whole numbers, in regression as numbers; None if the strategy does not read labels of this role."""
-    read = measured_by(getattr(strategy.needs, role))
-    if labeled.labels is None or not {Labels(), Targets()} & {*read}:
+    """The labels as whole numbers, in regression as numbers; None if the strategy does not read labels of this role.
+
+    Raises:
+        InvalidInput: A label is not one of the classes, also where it is not read, or not a number.
+        MissingSignal: The strategy reads labels, and the file has none.
+    """
+    read = {Labels(), Targets()} & {*measured_by(getattr(strategy.needs, role))}
+    if labeled.labels is None and read and labeled.note:
+        raise MissingSignal(f"{type(strategy).__name__} reads labels, and {labeled.origin} has none: {labeled.note}")
+    if labeled.labels is None or (not read and classes is None):
         return None
     if Targets() in read:
         return _numbers(labeled)
     labels = [normal(label) for label in labeled.labels]
     if classes is not None:
-        return [int(column) for column in as_labels(labels, f"{labeled.origin}: labels", classes=classes)]
+        columns = [int(column) for column in as_labels(labels, f"{labeled.origin}: labels", classes=classes)]
+        return columns if read else None
     for name, label in zip(labeled.names, labels, strict=True):
         if not (label.isascii() and label.isdecimal()):
             raise InvalidInput(

@@ -14,7 +14,7 @@ from torch.utils.data import Subset
 
 from distil.data.arrays import Array, Series, is_array, one_axis, scalar
 from distil.data.examples import LabeledSet, Rows, same_data
-from distil.data.frames import check_same_order, is_index, own_index, values_of
+from distil.data.frames import check_same_order, is_index, names_in_index, own_index, values_of
 from distil.data.ids import as_name, matched
 from distil.errors import InvalidInput, nearest
 from distil.strategies.base import Selection
@@ -145,7 +145,8 @@ class IdReader:
         listed = isinstance(value, (Set, Sequence, Series)) or is_array(value)
         if not listed or isinstance(value, (str, bytes)) or (is_array(value) and value.ndim != 1):
             got = f"shape {tuple(value.shape)}" if is_array(value) else type(value).__name__
-            raise InvalidInput(f"{argument} must hold ids of the pool: {ID_FORMS}; got {got}")
+            hint = f"; pass its keys, list({argument})" if isinstance(value, Mapping) else ""
+            raise InvalidInput(f"{argument} must hold ids of the pool: {ID_FORMS}; got {got}{hint}")
         return one_axis(value, argument)
 
     def _masked(self, mask: np.ndarray[Any, Any], argument: str) -> Tensor:
@@ -212,6 +213,10 @@ class IdReader:
             rows[place] = row
         return rows
 
+    def are_names(self, values: list[Any]) -> bool:
+        """Whether values are names of examples, or numbers whose texts are."""
+        return self.names is not None and min(self._rows_named(values), default=-1) >= 0
+
     def _checked(self, ids: Tensor, argument: str) -> Tensor:
         outside = (ids < 0) | (ids >= self.size)
         if bool(outside.any()):
@@ -234,11 +239,23 @@ class IdReader:
         return {scalar(name): position for position, name in enumerate(self.names or ())}
 
 
+def unlabeled(value: Ids, reader: IdReader, argument: str) -> Tensor:
+    """The positions of ids that have no labels, (M,) int64; the message on a Series of labels names its index, if it holds ids."""
+    fault = _fault(value, reader, argument)
+    index = own_index(value)
+    if fault is None or index is None or isinstance(values_of(value)[0], bool):
+        return reader.positions(value, argument)
+    if _fault(value.index, reader, argument) is not None:  # type: ignore[union-attr]
+        raise fault
+    raise InvalidInput(f"{fault}; if the index of the Series holds the ids, pass {argument}.index")
+
+
 def split_pair(value: Any, reader: IdReader, argument: str) -> tuple[Any, Any]:  # noqa: ANN401 - any argument of a caller
     """Split a LabeledSet, a pair (ids or inputs, labels), a dict or a Series from its labels; None for values without labels.
 
     The values of a Series are ids, or the labels of the ids in its index: whichever they can be. An index that counts rows from 0
-    holds no ids, nor do row numbers next to names of examples. Where both are possible, the Series is refused.
+    holds ids only if these numbers are names of examples and the values cannot be ids; row numbers next to names of examples are
+    no ids. Where both are possible, the Series is refused.
 
     Args:
         value: The ids or inputs, with labels or without.
@@ -289,9 +306,24 @@ def _split_series(value: Series, values: list[Any], reader: IdReader, argument: 
         raise fault
     if labeled:
         return value.index, values  # type: ignore[attr-defined]
+    counts = index is None and names_in_index(value, counted=True) is not None
+    if counts and reader.are_names(list(range(len(values)))):
+        if not _may_be_ids(values, reader):
+            return value.index, values  # type: ignore[attr-defined]
+        raise InvalidInput(
+            f"{fault}; if the values of the Series are labels of the names in its index, pass ({argument}.index, "
+            f"{argument}.to_list()); if they are names, pass pandas.Index({argument})"
+        )
     raise InvalidInput(
         f"{fault}; if the values of the Series are labels, pass a dict {{id: label}}, or a pair (ids, labels)"
     )
+
+
+def _may_be_ids(values: list[Any], reader: IdReader) -> bool:
+    """Whether values are distinct whole numbers, all of them positions or all of them names."""
+    if len(set(values)) < len(values) or not all(type(value) is int for value in values):
+        return False
+    return all(0 <= value < reader.size for value in values) or reader.are_names(values)
 
 
 def _fault(ids: Any, reader: IdReader, argument: str) -> InvalidInput | None:  # noqa: ANN401 - any argument of a caller

@@ -300,9 +300,9 @@ def select_from(
     for role in sorted(given.keys() & {role for role, value in apart.items() if value is not None}):
         raise InvalidInput(f"pass {role} (rows of the arrays) or {role}_embeddings (a separate array), not both")
     answers = given if positions is None else {**given, "labeled": (positions, labels)}
-    for role, (ids, own) in answers.items():
-        _check_unread(task, own, _labels_of(role), ids, names)
     known = None if classes is None else as_classes(classes, classes_in(arrays))
+    for role, (ids, own) in answers.items():
+        _check_unread(task, own, _labels_of(role), ids, names, known)
     strategy, notes = for_arrays(strategy, arrays, labels) if task == "classification" else (strategy, ())
     if positions is not None and "labels" in arrays_read(strategy):
         given["labeled"] = positions, labels
@@ -336,10 +336,21 @@ def _check_rows_match(passed: Mapping[str, object]) -> None:
         check_same_order(passed[name], indexes[first], name, first)
 
 
-def _check_unread(task: Task, labels: Any, what: str, ids: Tensor, names: Sequence[Any] | None) -> None:  # noqa: ANN401
-    """Refuse missing labels also where no strategy reads them: their examples would count as labeled."""
-    if labels is not None and task == "classification":
+def _check_unread(
+    task: Task,
+    labels: Any,  # noqa: ANN401 - any argument of a caller
+    what: str,
+    ids: Tensor,
+    names: Sequence[Any] | None,
+    classes: Sequence[Any] | None = None,
+) -> None:
+    """Refuse missing and unknown labels also where no strategy reads them: their examples would count as labeled."""
+    if labels is None or task != "classification":
+        return
+    if classes is None:
         check_labels(labels, what, ids, names)
+    else:
+        as_labels(labels, what, count=len(ids), classes=classes, ids=ids, names=names)
 
 
 def _rows_of(value: Any, role: str, reader: IdReader) -> tuple[Tensor, Any]:  # noqa: ANN401 - any argument of a caller
