@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -119,6 +120,7 @@ INPUTS = [
 
 CORE = ["select", "--n", "2", "--strategy", "core_set", "--embeddings", "e.npy"]
 PIXELS = ["embed", "paths.csv", "--model", "pixels", "--out", "paths.npy"]
+PHONE = ["embed", "phone.csv", "--model", "pixels", "--out", "phone.npy"]
 # Advice; the command that gives it; what a person does then; the command that works.
 FILES = [
     (
@@ -132,6 +134,12 @@ FILES = [
         PIXELS,
         lambda: Path("paths.csv").write_text("id,path\nx,pictures/a.png\ny,pictures/b.png\n"),
         PIXELS,
+    ),
+    (
+        "its content is HEIC; convert images to .png or .jpg",
+        PHONE,
+        lambda: shutil.copy("pictures/a.png", "pictures/phone.jpg"),
+        PHONE,
     ),
     (
         "(byte 2); save it as UTF-8",
@@ -156,4 +164,6 @@ def own_files():
         file.writestr("sheet.xml", "<a/>")
     Path("pictures/scan.foo").touch()
     Path("paths.csv").write_text("id,path\nx,pictures/scan.foo\n")
+    Path("pictures/phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    Path("phone.csv").write_text("id,path\nx,pictures/phone.jpg\ny,pictures/b.png\n")
     Path("latin.json").write_bytes(b'{"\xe9": 1}')

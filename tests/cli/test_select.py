@@ -487,12 +487,14 @@ def test_labels_may_be_the_names_of_the_columns(here, said, case):
             "named.csv: labels: 'dgo' is not one of the 4 classes, 'dog', 'cat', 'emu', 'fox'; did",
         ),
         (("--classes", "dog,cat"), "classes must have 4 names, one for each column; got 2"),
-        (("--classes", "dog,cat,emu,fox", "--strategy", "margin_sampling"), "named.csv: labels: 'dgo' is not one of"),
     ]:
         with case(more):
             code, out, err = said(*options, "--labeled", "named.csv", *more)
             assert (code, out) == (2, "")
             assert message in err
+    unread = ("--probs", "p.npy", "--ids", "ids.txt", "--strategy", "margin_sampling", "--n", 5)
+    code, _, err = said(*unread, "--labeled", "named.csv", "--classes", "dog,cat,emu,fox")
+    assert (code, "named.csv: labels: 'dgo' is not one of the 4 classes" in err) == (2, True)
     Path("named.csv").write_text(f"id,category\n{NAMES[0]},dog\n")
     code, out, err = said(*options, "--labeled", "named.csv")
     assert (code, out) == (2, "")
