@@ -35,7 +35,7 @@ class Net(nn.Module):
 
 def measured(model, data):
     source = NetworkSource(wrap(model), data, torch.arange(N))
-    table = gather(source, (Logits(), Embedding()), Runtime(batch_size=5), Rng(0))
+    table = gather(source, (Logits(), Embedding()), Runtime(batch_size=N - 1), Rng(0))  # the last minibatch has one row
     return table[Logits()], table[Embedding()]
 
 
@@ -109,6 +109,11 @@ LINEAR_HEADS = {
     "bmm": lambda m, h: torch.bmm(h[:, None], m.fc.weight.T.expand(len(h), -1, -1))[:, 0],
     "a matrix and a column for each example": lambda m, h: (m.fc.weight @ h[:, :, None] + m.fc.bias[:, None])[:, :, 0],
     "matmul and squeeze": lambda m, h: torch.matmul(m.fc.weight, h.unsqueeze(-1)).squeeze(-1) + m.fc.bias,
+    "bmm, weights first": lambda m, h: torch.bmm(m.fc.weight.expand(len(h), -1, -1), h[:, :, None])[:, :, 0],
+    "a batch of one matrix": lambda m, h: (m.fc.weight[None] @ h[:, :, None]).squeeze(-1) + m.fc.bias,
+    "behind products of examples": lambda m, h: F.linear(
+        h + 0 * (h[:, None] @ h[:, :, None] * h[:, None]).sum(1), m.fc.weight, m.fc.bias
+    ),
     "a sum of products": lambda m, h: (h[:, None] * m.fc.weight).sum(-1) + m.fc.bias,
     "products, weights first": lambda m, h: (m.fc.weight.T[None] * h[:, :, None]).sum(dim=1),
     "inner": lambda m, h: torch.inner(h, m.fc.weight),
@@ -132,7 +137,7 @@ def test_heads_of_several_calls_are_linear_in_their_input(case, seeded):
             model.lora = LoRA(model.fc).double()
             x = X.double()
             source = NetworkSource(wrap(model), x, torch.arange(N))
-            table = gather(source, (Logits(), Embedding()), Runtime(batch_size=5), Rng(0))
+            table = gather(source, (Logits(), Embedding()), Runtime(batch_size=N - 1), Rng(0))
             hidden = model.eval().body(x).relu().detach()
             torch.testing.assert_close(table[Embedding()], hidden)
             y = table[Logits()].argmax(1)

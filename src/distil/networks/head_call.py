@@ -181,15 +181,17 @@ class HeadCalls(TorchFunctionMode):
 
     Args:
         only: Numbers of the linear calls to follow; None: all, which keeps their inputs in memory.
+        columns: Whether these calls multiply a column for each example, which a minibatch of one row does not show.
 
     Attributes:
         sigmoids: The results of calls of ``sigmoid``.
     """
 
-    def __init__(self, only: frozenset[int] | None = None) -> None:
+    def __init__(self, only: frozenset[int] | None = None, *, columns: bool = False) -> None:
         super().__init__()
         self.sigmoids: list[Tensor] = []
         self._only = only
+        self._columns = columns
         self._n_calls = 0
         self._followed: list[_Followed] = []
         self._terms: _Terms | None = None  # the last that were computed
@@ -213,6 +215,9 @@ class HeadCalls(TorchFunctionMode):
         """Follow what a function did."""
         given = self._given(name, args, kwargs)
         parts = self._parts(name, args, kwargs)
+        self._n_calls += (
+            name in _LINEAR or name in _TOTALS
+        )  # whether or not it is followed, which one-row minibatches may change
         total = self._terms if name in _TOTALS and _sums(self._terms, args, kwargs, result) else None
         if name in _PRODUCTS:
             self._terms = _products(args, result) or self._terms
@@ -225,7 +230,7 @@ class HeadCalls(TorchFunctionMode):
         elif total is not None:
             self._join(total.parts, result)
         elif isinstance(given, Tensor) and name in _LINEAR:
-            self._begin(given, result, name in _CONVOLUTIONS or _has_columns(name, args))
+            self._begin(given, result, name in _CONVOLUTIONS or self._has_columns(name, args))
         elif isinstance(given, Tensor) and self._followed:
             self._follow(func, name, args, kwargs, given, result)
         if name == "sigmoid" and self._only is None:
@@ -238,7 +243,7 @@ class HeadCalls(TorchFunctionMode):
             return None if _differ_by_example(args[2:]) else x
         if name == "einsum":
             return _einsum_input(args)
-        if _has_columns(name, args):
+        if self._has_columns(name, args):
             return args[1]
         if name in _LINEAR - _CONVOLUTIONS and _differ_by_example(args[1:]):
             return None
@@ -246,12 +251,21 @@ class HeadCalls(TorchFunctionMode):
             return next((x for x in args for one in self._followed if x is one.value), None)
         return args[0] if args else kwargs.get("input")
 
+    def _has_columns(self, name: str, args: Sequence[Any]) -> bool:
+        """Whether a call is the product of one matrix and a column for each example, matmul(weight, x[:, :, None])."""
+        if name not in ("matmul", "bmm") or [x.dim() for x in args if isinstance(x, Tensor)] not in ([2, 3], [3, 3]):
+            return False
+        weight, x = args
+        if x.shape[2] != 1 or _differ_by_example([weight]):
+            return False
+        return weight.dim() == 2 or _differ_by_example([x]) or (len(x) == 1 and self._columns)
+
     def of(self, returned: Tensor) -> _Followed | None:
         """The last call whose output became the returned tensor."""
         return next((one for one in reversed(self._followed) if one.value is returned), None)
 
     def _begin(self, given: Tensor, result: Tensor, convolution: bool) -> None:
-        call, self._n_calls = self._n_calls, self._n_calls + 1
+        call = self._n_calls
         if (self._only is None or call in self._only) and result.dim() > 1:
             own = _Input(given, -1 if given.is_inference() else given._version, frozenset({call}))
             further = next((one.inputs for one in reversed(self._followed) if _are_same(one.value, given)), ())
@@ -354,12 +368,6 @@ def _products(factors: Sequence[Any], result: Tensor) -> _Terms | None:
             if x.shape[3 - axis] == 1 and x.shape[axis] == weight.shape[axis - 3]:
                 return _Terms(result, axis, x.select(3 - axis, 0))
     return None
-
-
-def _has_columns(name: str, args: Sequence[Any]) -> bool:
-    """Whether a call is the product of a matrix and a column for each example, matmul(weight, x[:, :, None])."""
-    factors = [x.dim() for x in args if isinstance(x, Tensor)]
-    return name == "matmul" and factors == [2, 3] and args[1].shape[2] == 1
 
 
 def _are_same(x: Tensor, y: Tensor) -> bool:

@@ -63,10 +63,10 @@ def _head_call(module: nn.Module, x: object, read: Callable[[Any], Tensor], call
     head = calls.of(read(returned))
     if head is None:
         return None
-    numbers = head.calls
+    numbers, columns = head.calls, head.convolution
 
     def outputs(module: nn.Module, x: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
-        with HeadCalls(numbers) as calls:
+        with HeadCalls(numbers, columns=columns) as calls:
             logits = read(call(module, x))
         head = calls.of(logits)
         return logits, None if head is None else head.embedding()
