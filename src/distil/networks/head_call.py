@@ -354,7 +354,7 @@ def _sums(terms: _Terms | None, args: Sequence[Any], kwargs: dict[str, Any], res
     axis = _axis(args, kwargs, None)
     if terms is None or not args or args[0] is not terms.value or not isinstance(axis, int):
         return False
-    return axis % terms.value.dim() == terms.axis and result.dim() == terms.value.dim() - 1
+    return bool(axis % terms.value.dim() == terms.axis) and result.dim() == terms.value.dim() - 1
 
 
 def _products(factors: Sequence[Any], result: Tensor) -> _Terms | None:
@@ -362,9 +362,9 @@ def _products(factors: Sequence[Any], result: Tensor) -> _Terms | None:
     if result.dim() != 3 or len(factors) < 2 or not all(isinstance(x, Tensor) and x.dim() > 1 for x in factors[:2]):
         return None
     for x, weight in (factors[:2], factors[1::-1]):
-        for axis in (
-            (1, 2) if x.dim() == 3 and len(x) == len(result) and (weight.dim() == 2 or len(weight) == 1) else ()
-        ):
+        if x.dim() != 3 or len(x) != len(result) or (weight.dim() == 3 and len(weight) > 1):
+            continue
+        for axis in (1, 2):
             if x.shape[3 - axis] == 1 and x.shape[axis] == weight.shape[axis - 3]:
                 return _Terms(result, axis, x.select(3 - axis, 0))
     return None
