@@ -268,7 +268,7 @@ def test_the_command_from_data_to_a_model_and_a_restart(table, tmp_path):
         assert (second.returncode, second.stdout) == (1, "")
         assert "is in use by another process, such as a server" in second.stderr
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         last = (tmp_path / "one.log").read_text().splitlines()[-1]
         assert last == f"4 of 5 items have a label; go on with: distil label {folder}"
     with started(folder, "--port", str(port), log=tmp_path / "two.log") as (process, host, _):
@@ -292,7 +292,7 @@ def test_other_machines_are_let_in_with_a_loud_word(table, tmp_path):
         assert asked(f"127.0.0.1:{port}", "GET", "/api/project")[0] == 401  # an address needs its token here too
         assert asked(f"127.0.0.1:{port}", "GET", path)[0] == 303
         process.send_signal(signal.SIGHUP)  # its terminal was closed
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert "Traceback" not in (tmp_path / "log").read_text()
 
 

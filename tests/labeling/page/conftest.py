@@ -67,7 +67,7 @@ def running():
     yield found
     for process in found:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def stop(running):
         while running:
             process = running.pop()
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
 
     return end
 
@@ -124,7 +124,7 @@ def visit(browser):
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(20_000)
         if clock:
             page.clock.install()
         host = address.split("/")[2]
