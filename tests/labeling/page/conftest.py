@@ -111,6 +111,7 @@ def visit(browser):
 
     ``expected`` are parts of errors that may be, ``lawless`` lets the test add scripts, ``clock`` lets it set the time.
     """
+    pytest.importorskip("playwright.sync_api").expect.set_options(timeout=20_000)
     faults, contexts = [], []
 
     def open_(

@@ -296,10 +296,11 @@ def test_classes_are_added_first_renamed_merged_and_given_keys(tmp_path, digits,
     page.click("[aria-label='Rename odd']")
     page.fill("[aria-label='New name of odd']", "uneven")
     page.keyboard.press("Enter")
+    page.wait_for_selector("[aria-label='Rename uneven']")
     page.click("[aria-label='Merge none into another class']")
     page.select_option("[aria-label='Merge none into']", "uneven")
     page.click("form >> text=Merge")
-    page.wait_for_selector("text=none", state="detached")
+    expect(page.locator("#classes tbody tr")).to_have_count(2)
     page.keyboard.press("Escape")
     page.wait_for_selector(ITEM)
     press(page, "e")
@@ -448,6 +449,7 @@ def test_texts_are_searched_highlighted_answered_again_and_finished(tmp_path, se
 def test_two_tabs_of_a_person_have_different_items_and_images_zoom(tmp_path, digits, serve, visit):
     page = visit(serve(digits, "--project", str(tmp_path / "p"), "--classes", "even,odd"))
     first = page.locator(".classes button").first
+    page.wait_for_selector(".stage[aria-busy=false]")  # no key answers an item before it is painted
     first.focus()
     for _ in range(4):
         page.keyboard.down("Enter")  # held

@@ -86,6 +86,7 @@ export class Outbox {
     this.hooks = hooks;
     this.#read();
     for (const sign of ["online", "focus"]) addEventListener(sign, () => this.again());
+    addEventListener("offline", () => this.flush()); // says so at once
   }
 
   /** Try at once, if the last try failed; there is a sign that the server may be reached. */

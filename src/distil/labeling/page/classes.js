@@ -9,7 +9,7 @@ export function mount(element, app) {
 }
 
 class Classes {
-  #editing = null; // the class whose row shows a form, and which form
+  #editing = null; // the class whose row shows a form, and that row, which stays as it is until the person is done
 
   constructor(element, app) {
     this.app = app;
@@ -29,19 +29,36 @@ class Classes {
   #draw() {
     if (!this.app.isShown("classes")) return;
     const keys = keysOf(this.desk.classes);
-    this.body.replaceChildren(...this.desk.classes.map((each) => this.#row(each, keys.get(each.name))));
+    const place = this.desk.classes.findIndex((each) => each.name === this.#editing?.name);
+    const rows = this.desk.classes.map((each, n) => (n === place ? this.#editing.row : this.#row(each, keys.get(each.name))));
+    if (place < 0) {
+      this.#editing = null;
+      this.body.replaceChildren(...rows);
+    } else { // a row that is taken out and put back loses the focus, and a click that is half done
+      for (const row of [...this.body.children]) if (row !== this.#editing.row) row.remove();
+      this.#editing.row.before(...rows.slice(0, place));
+      this.#editing.row.after(...rows.slice(place + 1));
+    }
     if (this.desk.classes.length === 0) this.body.append(h("tr", null, h("td", { colspan: "4" }, "There are no classes yet. Add the first two.")));
   }
 
   #row({ name, n }, letter) {
-    const edits = this.#editing?.name === name ? this.#editing.form(name) : null;
-    const start = (form) => () => { this.#editing = { name, form }; this.#draw(); this.body.querySelector("form :is(input, select)")?.focus(); };
-    const change = edits ?? h("span", { class: "row" },
+    const start = (form) => () => this.#edit(name, form(name));
+    const change = h("span", { class: "row" },
       button({ onclick: start((of) => this.#keyForm(of)), "aria-label": `Change the key of ${name}` }, "Key"),
       button({ onclick: start((of) => this.#nameForm(of)), "aria-label": `Rename ${name}` }, "Rename"),
       this.desk.classes.length > 1 ? button({ onclick: start((of) => this.#mergeForm(of)), "aria-label": `Merge ${name} into another class` }, "Merge") : null);
     const spoken = letter === null ? "none" : letter;
     return h("tr", null, h("td", null, letter === null ? "–" : key(written(letter)), h("span", { class: "unseen" }, spoken)), h("th", { scope: "row" }, name), h("td", null, count(n)), h("td", null, change));
+  }
+
+  /** Show a form in the row of a class, and in no other row. */
+  #edit(name, form) {
+    this.#done();
+    const row = this.body.children[this.desk.classes.findIndex((each) => each.name === name)];
+    row.lastChild.replaceChildren(form);
+    this.#editing = { name, row };
+    form.querySelector("input, select").focus();
   }
 
   #form(label, input, text, submit) {

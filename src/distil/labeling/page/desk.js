@@ -21,6 +21,7 @@ export class Desk extends EventTarget {
   save = { state: "saved", text: "Saved" };
   turning = 0; // undos and redos that are not done yet
   #turned = Promise.resolve(); // when all of them are
+  #adding = new Set(); // names of classes that the server may not know yet
   #hidden = localStorage.getItem("distil-guesses") === "hidden";
 
   /** @param {object} project what GET /api/project says @param {string} tab @param {() => number} pixels the size of images */
@@ -64,6 +65,9 @@ export class Desk extends EventTarget {
     if (news.model && news.model.version !== this.project.model.version) this.#freshen();
     const before = JSON.stringify(this.project.classes.map(({ name, key }) => [name, key]));
     Object.assign(this.project, news);
+    const known = new Set(this.classes.map((each) => each.name));
+    const added = [...this.#adding].filter((name) => !known.has(name)).map((name) => ({ name, key: null, n: 0 }));
+    this.project.classes = [...this.classes, ...added];
     if (before !== JSON.stringify(this.project.classes.map(({ name, key }) => [name, key]))) this.changed("classes");
     if (this.queue.wanted > 0 && this.queue.dry) this.outbox.flush();
     return this.changed("news");
@@ -71,10 +75,12 @@ export class Desk extends EventTarget {
 
   /** Send a change of the classes; returns why it was refused, or null. A new class can be used at once. */
   async changeClasses(event) {
-    if (event.kind === "class_add" && !this.classes.some((each) => each.name === event.label)) {
-      this.update({ classes: [...this.classes, { name: event.label, key: null, n: 0 }] });
+    if (event.kind === "class_add") {
+      this.#adding.add(event.label);
+      this.update({});
     }
     const [ack] = await this.outbox.send([{ key: newKey(), ...event }]);
+    this.#adding.delete(event.label);
     if (ack.error) note(ack.error, "error");
     await this.refresh();
     return ack.error;

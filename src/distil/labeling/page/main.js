@@ -240,6 +240,7 @@ export class App {
     on("classes", (news) => this.desk.update({ classes: news }));
     on("map", () => this.desk.changed("map"));
     stream.addEventListener("error", () => {
+      this.desk.outbox.flush(); // says what is wrong, and tries until it is right
       if (stream.readyState !== EventSource.CLOSED || this.#polling) return;
       this.#polling = setInterval(() => this.desk.refresh().catch(() => undefined), POLL_MS);
     });
