@@ -139,6 +139,21 @@ NETWORKS = [
         ),
     ),
     (
+        "pass logits=lambda returned: returned.flatten(1) to distil.wrap",
+        lambda: wrapped(Returns(lambda y, h: y[:, :, None])),
+        lambda: wrapped(Returns(lambda y, h: y[:, :, None]), logits=lambda returned: returned.flatten(1)),
+    ),
+    (
+        "in a Learner with network=lambda model: distil.wrap(model, logits=lambda returned: returned.flatten(1))",
+        lambda: learner(Returns(lambda y, h: y[:, :, None, None])).query(2),
+        lambda: trained(
+            learner(
+                Returns(lambda y, h: y[:, :, None, None]),
+                network=lambda model: distil.wrap(model, logits=lambda returned: returned.flatten(1)),
+            )
+        ),
+    ),
+    (
         "pass logits= to distil.wrap",
         lambda: wrapped(Returns(lambda y, h: {"out": y})),
         lambda: wrapped(Returns(lambda y, h: {"out": y}), logits="out"),

@@ -65,6 +65,7 @@ def test_the_embedding_is_the_input_of_the_head(case, seeded):
         ("a convolution behind relu", lambda m, x: m.conv(x).relu().mean((2, 3)), lambda m, x: x.mean((2, 3)), IMAGES),
         ("one place", lambda m, x: m.conv(x)[:, :, 0, 0] * 2, lambda m, x: x[:, :, 0, 0], IMAGES),
         ("a view", lambda m, x: m.conv(x[:, :, :1, :1]).view(-1, 3) * 2, lambda m, x: x[:, :, 0, 0], IMAGES),
+        ("columns of a layer", lambda m, x: (m.fc.weight @ m.body(x).mul(1).T).T, lambda m, x: m.body(x), X),
         ("a head before another", lambda m, x: (m.fc(rows(m, x)) * 2, m.body(x))[0], rows, X),
     ]:
         with case(name):
@@ -111,6 +112,21 @@ LINEAR_HEADS = {
     "matmul and squeeze": lambda m, h: torch.matmul(m.fc.weight, h.unsqueeze(-1)).squeeze(-1) + m.fc.bias,
     "bmm, weights first": lambda m, h: torch.bmm(m.fc.weight.expand(len(h), -1, -1), h[:, :, None])[:, :, 0],
     "a batch of one matrix": lambda m, h: (m.fc.weight[None] @ h[:, :, None]).squeeze(-1) + m.fc.bias,
+    "bmm with a copy for each example": lambda m, h: torch.bmm(h[:, None], m.fc.weight.T.repeat(len(h), 1, 1))[:, 0],
+    "copies, then transposed": lambda m, h: torch.bmm(h[:, None], m.fc.weight.repeat(len(h), 1, 1).mT).squeeze(1),
+    "copies of a batch of one": lambda m, h: torch.bmm(
+        m.fc.weight[None].repeat_interleave(len(h), 0), h[:, :, None]
+    ).squeeze(2),
+    "expanded and contiguous": lambda m, h: torch.baddbmm(
+        m.fc.bias, h[:, None], m.fc.weight.T.expand(len(h), -1, -1).contiguous()
+    )[:, 0],
+    "a matrix and columns": lambda m, h: (m.fc.weight @ h.T).T + m.fc.bias,
+    "a matrix and columns with a bias": lambda m, h: (m.fc.weight @ h.t() + m.fc.bias[:, None]).transpose(0, 1) / 1,
+    "addmm of columns": lambda m, h: torch.addmm(m.fc.bias[:, None], m.fc.weight, h.T).permute(1, 0),
+    "a convolution without a batch": lambda m, h: F.conv1d(h.t(), m.fc.weight[:, :, None], m.fc.bias).t(),
+    "a transposed stack": lambda m, h: torch.stack([linear[:, 0] for linear in columns(m, h)]).T,
+    "a transposed stack of products": lambda m, h: torch.stack([h @ row for row in m.fc.weight]).t(),
+    "bias first": lambda m, h: m.fc.bias + h @ m.fc.weight.T,
     "behind products of examples": lambda m, h: F.linear(
         h + 0 * (h[:, None] @ h[:, :, None] * h[:, None]).sum(1), m.fc.weight, m.fc.bias
     ),
@@ -179,6 +195,16 @@ def test_heads_that_are_not_linear_in_one_input_have_no_embedding(case, seeded):
         "the mean of two inputs": lambda m, h: torch.stack([m.fc(h), m.fc(h.exp())]).mean(0),
         "less the mean of another input": lambda m, h: m.fc(h) - m.fc(h.exp()).mean(1, keepdim=True),
         "less the mean of the examples": lambda m, h: m.fc(h) - m.fc(h).mean(0, keepdim=True),
+        "copies that are changed": lambda m, h: torch.bmm(
+            h[:, None], m.fc.weight.T.repeat(len(h), 1, 1).mul_(h[:, :1, None])
+        )[:, 0],
+        "copies of the rows of each example": lambda m, h: torch.bmm(h[:, None], h[:, :, None].repeat(1, 1, 3))[:, 0],
+        "a matrix and columns of two inputs": lambda m, h: (m.fc.weight @ h.T + m.fc.weight @ h.exp().T).T,
+        "softmax over the examples": lambda m, h: (m.fc.weight @ h.T).softmax(1).T,
+        "a wide convolution without a batch": lambda m, h: F.conv1d(
+            h.t(), m.fc.weight[:, :, None].repeat(1, 1, 3), padding=1
+        ).t(),
+        "rows plus rows": lambda m, h: (m.fc.weight @ h.T + h[:, :3].T).T,
         "probabilities of heads": lambda m, h: torch.stack([m.fc(h).tanh(), m.lora(h).tanh()]).mean(0),
     }.items():
         model = Net(lambda m, x, head=head: head(m, m.body(x).relu()))

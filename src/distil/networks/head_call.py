@@ -24,7 +24,11 @@ _SUMS = frozenset({"add", "radd", "iadd", "sub", "isub", "rsub"})
 _JOINED = frozenset({"cat", "concat", "concatenate", "hstack"})
 
 _PRODUCTS = frozenset({"mul", "rmul", "multiply"})
+_COMMUTATIVE = frozenset({"add", "mul", "multiply"})
 _TOTALS = frozenset({"sum", "mean"})
+
+# Functions whose result has the same matrix for every example, if it is one of a matrix or of a batch of one.
+_COPIES = frozenset({"repeat", "tile", "repeat_interleave", "contiguous", "clone"})
 
 # Functions of logits that keep a column for each class: each number is changed by itself, or with those of its row.
 _ELEMENTWISE = frozenset(
@@ -137,6 +141,7 @@ class _Followed:
         given: The input of the call.
         convolution: Whether the features are on the second axis.
         inputs: Tensors of which the value is an affine function, the nearest first; () behind a function that is not affine.
+        turned: Whether the value has a column for each example, (C, B), as in weight @ x.T.
     """
 
     calls: frozenset[int]
@@ -145,6 +150,7 @@ class _Followed:
     given: Tensor
     convolution: bool
     inputs: tuple[_Input, ...] = ()
+    turned: bool = False
 
     def embedding(self) -> Tensor | None:
         """The rows of the input that gave the value, (B, D); the mean over all places if they are unknown; None without rows."""
@@ -195,6 +201,9 @@ class HeadCalls(TorchFunctionMode):
         self._n_calls = 0
         self._followed: list[_Followed] = []
         self._terms: _Terms | None = None  # the last that were computed
+        self._copies: tuple[Tensor, int] | None = (
+            None  # the last copies of one matrix for every example, and their version
+        )
 
     def __torch_function__(
         self,
@@ -213,6 +222,8 @@ class HeadCalls(TorchFunctionMode):
         self, func: Callable[..., Any], name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor
     ) -> None:
         """Follow what a function did."""
+        if name in _COMMUTATIVE and len(args) == 2 and self._is_followed(args[1]) and not self._is_followed(args[0]):
+            args = args[::-1]  # as in bias + logits
         given = self._given(name, args, kwargs)
         parts = self._parts(name, args, kwargs)
         self._n_calls += (
@@ -231,8 +242,11 @@ class HeadCalls(TorchFunctionMode):
             self._join(total.parts, result)
         elif isinstance(given, Tensor) and name in _LINEAR:
             self._begin(given, result, name in _CONVOLUTIONS or self._has_columns(name, args))
+            self._begin_turned(name, args, result)
         elif isinstance(given, Tensor) and self._followed:
             self._follow(func, name, args, kwargs, given, result)
+        if name in _COPIES and isinstance(given, Tensor) and _is_one_matrix(given, result):
+            self._copies = result, _version(result)
         if name == "sigmoid" and self._only is None:
             self.sigmoids.append(result)
 
@@ -240,15 +254,15 @@ class HeadCalls(TorchFunctionMode):
         """The argument that may be an embedding or the output of a linear call."""
         if name in _BIASED:
             x = args[1] if len(args) > 1 else kwargs.get("mat1", kwargs.get("batch1"))
-            return None if _differ_by_example(args[2:]) else x
+            return None if self._differ_by_example(args[2:]) else x
         if name == "einsum":
             return _einsum_input(args)
         if self._has_columns(name, args):
             return args[1]
-        if name in _LINEAR - _CONVOLUTIONS and _differ_by_example(args[1:]):
+        if name in _LINEAR - _CONVOLUTIONS and self._differ_by_example(args[1:]):
             return None
         if name == "where":  # torch.where(mask, logits, -inf), or the logits last
-            return next((x for x in args for one in self._followed if x is one.value), None)
+            return next((x for x in args if self._is_followed(x)), None)
         return args[0] if args else kwargs.get("input")
 
     def _has_columns(self, name: str, args: Sequence[Any]) -> bool:
@@ -256,23 +270,57 @@ class HeadCalls(TorchFunctionMode):
         if name not in ("matmul", "bmm") or [x.dim() for x in args if isinstance(x, Tensor)] not in ([2, 3], [3, 3]):
             return False
         weight, x = args
-        if x.shape[2] != 1 or _differ_by_example([weight]):
+        if x.shape[2] != 1 or self._differ_by_example([weight]):
             return False
-        return weight.dim() == 2 or _differ_by_example([x]) or (len(x) == 1 and self._columns)
+        return weight.dim() == 2 or self._differ_by_example([x]) or (len(x) == 1 and self._columns)
+
+    def _differ_by_example(self, weights: Sequence[Any]) -> bool:
+        """Whether the weights of a product of batches are not the same for all examples."""
+        return any(
+            isinstance(w, Tensor) and w.dim() > 2 and len(w) > 1 and w.stride(0) != 0 and not self._are_copies(w)
+            for w in weights[:1]
+        )
+
+    def _are_copies(self, weights: Tensor) -> bool:
+        """Whether weights are the last copies of one matrix, perhaps transposed."""
+        if self._copies is None:
+            return False
+        copies, version = self._copies
+        same = (weights.data_ptr(), len(weights), weights.stride(0)) == (
+            copies.data_ptr(),
+            len(copies),
+            copies.stride(0),
+        )
+        return same and version == _version(copies)
+
+    def _is_followed(self, value: Any) -> bool:  # noqa: ANN401 - any argument of a caller
+        """Whether a value is the output of a linear call so far."""
+        return any(one.value is value for one in self._followed)
 
     def of(self, returned: Tensor) -> _Followed | None:
         """The last call whose output became the returned tensor."""
-        return next((one for one in reversed(self._followed) if one.value is returned), None)
+        return next((one for one in reversed(self._followed) if one.value is returned and not one.turned), None)
 
-    def _begin(self, given: Tensor, result: Tensor, convolution: bool) -> None:
+    def _begin(self, given: Tensor, result: Tensor, convolution: bool, *, turned: bool = False) -> None:
         call = self._n_calls
-        if (self._only is None or call in self._only) and result.dim() > 1:
-            own = _Input(given, -1 if given.is_inference() else given._version, frozenset({call}))
-            further = next((one.inputs for one in reversed(self._followed) if _are_same(one.value, given)), ())
+        if (self._only is None or call in self._only) and result.dim() > 0:
+            own = _Input(given, _version(given), frozenset({call}))
+            rows = (one for one in reversed(self._followed) if not one.turned)
+            further = next((one.inputs for one in rows if _are_same(one.value, given)), ())
             inputs = (own, *(replace(each, calls=each.calls | own.calls) for each in further))
             self._followed.append(
-                _Followed(own.calls, result, given, given, convolution, () if convolution else inputs)
+                _Followed(own.calls, result, given, given, convolution, () if convolution else inputs, turned)
             )
+
+    def _begin_turned(self, name: str, args: Sequence[Any], result: Tensor) -> None:
+        """Follow a product weight @ x.T, or a convolution of x.T with kernels of one place."""
+        left, right, *_ = (*(args[1:] if name == "addmm" else args), None, None)
+        if not isinstance(left, Tensor) or not isinstance(right, Tensor) or result.dim() != 2:
+            return
+        if name in ("matmul", "mm", "addmm") and left.dim() == right.dim() == 2:
+            self._begin(right.T, result, False, turned=True)
+        elif name == "conv1d" and right.shape[1:] == (len(left), 1) and result.shape[1] == left.shape[1]:
+            self._begin(left.T, result, False, turned=True)
 
     def _parts(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[_Followed]:
         """The outputs of linear calls that a function adds up, stacks or puts into the columns of one tensor; [] for others."""
@@ -285,27 +333,31 @@ class HeadCalls(TorchFunctionMode):
             values = args[0] if rows and axis in (1, -1) else ()
         elif name == "stack" and args and isinstance(args[0], (list, tuple)):
             values = args[0]
-        found = [next((one for one in reversed(self._followed) if one.value is x and one.inputs), None) for x in values]
+        rows = [one for one in reversed(self._followed) if not one.turned]
+        found = [next((one for one in rows if one.value is x and one.inputs), None) for x in values]
         parts = [one for one in found if one is not None]
         alike = len({one.value.dim() for one in parts}) == 1
         return parts if len(found) > 1 and len(parts) == len(found) and alike else []
 
     def _stack(self, parts: Sequence[_Followed], axis: int, result: Tensor) -> None:
         """Follow a stack of outputs of one column each, and keep one of several columns until it is summed."""
-        if result.dim() == 2 and axis == 1:  # outputs (B,)
-            self._join(parts, result)
+        if result.dim() == 2:  # outputs (B,)
+            self._join(parts, result, turned=axis == 0)
         elif result.dim() == 3:
             self._terms = _Terms(result, axis, parts=parts)
             if axis > 0 and result.shape[3 - axis] == 1:
                 self._join(parts, result, axis)
 
-    def _join(self, parts: Sequence[_Followed], result: Tensor, axis: int | None = None) -> None:
+    def _join(
+        self, parts: Sequence[_Followed], result: Tensor, axis: int | None = None, *, turned: bool = False
+    ) -> None:
         """Follow the sum or the columns of several outputs, if they have an input in common; else the outputs end here.
 
         Args:
             parts: The outputs.
             result: Their sum, their columns or their stack.
             axis: The axis of a stack of outputs (B, 1).
+            turned: Whether the outputs are the rows of the result.
         """
         self._followed = [one for one in self._followed if one.value is not result]  # changed in place
         for own in parts[0].inputs:
@@ -314,7 +366,7 @@ class HeadCalls(TorchFunctionMode):
             if None not in shared:
                 inputs = (replace(own, calls=calls),) if axis is None else ()
                 x = own.x if axis is None else own.x.unsqueeze(3 - axis)  # the features where a stack has the classes
-                self._followed.append(_Followed(calls, result, x, x, axis == 1, inputs))
+                self._followed.append(_Followed(calls, result, x, x, axis == 1, inputs, turned))
                 return
 
     def _follow(
@@ -335,7 +387,12 @@ class HeadCalls(TorchFunctionMode):
         for one in self._followed:
             if one.value is not given:
                 continue
-            if name in _ELEMENTWISE or (name in _WITH_NUMBERS and numbers):
+            if _is_transpose(given, result):
+                one.value, one.turned = result, not one.turned
+            elif one.turned:
+                affine = name in _AFFINE or (name in _WITH_NUMBERS and _are_of_classes(args[1:], len(given)))
+                one.value = result if affine else one.value
+            elif name in _ELEMENTWISE or (name in _WITH_NUMBERS and numbers):
                 one.value = result
                 one.inputs = one.inputs if name in _AFFINE or name in _WITH_NUMBERS else ()
             elif name in _PLACES:
@@ -382,9 +439,28 @@ def _are_same(x: Tensor, y: Tensor) -> bool:
     ) and x.numel() > 0
 
 
-def _differ_by_example(weights: Sequence[Any]) -> bool:
-    """Whether the weights of a product of batches are not the same for all examples."""
-    return any(isinstance(w, Tensor) and w.dim() > 2 and len(w) > 1 and w.stride(0) != 0 for w in weights[:1])
+def _are_of_classes(others: Sequence[Any], n_classes: int) -> bool:
+    """Whether tensors are one number, or one for each row, which is a class."""
+    return all(x.dim() == 0 or x.shape == (n_classes, 1) for x in others if isinstance(x, Tensor))
+
+
+def _version(x: Tensor) -> int:
+    """How often a tensor was changed in place; -1 for one of inference mode, which does not count it."""
+    return -1 if x.is_inference() else x._version
+
+
+def _is_one_matrix(given: Tensor, result: Tensor) -> bool:
+    """Whether copies of a tensor, along the axis of the examples too, are the same matrix for every example."""
+    return result.dim() == 3 and (given.dim() < 3 or len(given) == 1 or given.stride(0) == 0)
+
+
+def _is_transpose(x: Tensor, y: Tensor) -> bool:
+    """Whether a tensor is the transpose of a matrix, by any of the functions that make it."""
+    return (
+        x.dim() == y.dim() == 2
+        and x.data_ptr() == y.data_ptr()
+        and (x.shape, x.stride()) == (y.shape[::-1], y.stride()[::-1])
+    )
 
 
 def _einsum_input(args: Sequence[Any]) -> Tensor | None:

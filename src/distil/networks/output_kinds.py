@@ -65,6 +65,13 @@ def averaged(members: Tensor, task: Task) -> Tensor:
 def check_kind(returned: Tensor, output: OutputKind | None, task: Task = "classification") -> None:
     """Raise UnsupportedModel if a model's return value cannot be of the given kind; None: logits, an assumption."""
     one_column = returned.dim() == 1 or (returned.dim() == 2 and returned.shape[1] == 1)
+    if returned.dim() > 2 and returned.shape[2:].numel() == 1:
+        raise UnsupportedModel(
+            f"expected logits of shape (B, C), one row for each example, got {tuple(returned.shape)}; if the second axis has the "
+            "classes, pass logits=lambda returned: returned.flatten(1) to distil.wrap, in a Learner with network=lambda model: "
+            "distil.wrap(model, logits=lambda returned: returned.flatten(1)); dense outputs (a class for each pixel, token or box) "
+            "are not supported"
+        )
     if returned.dim() > 2 or returned.dim() == 0:
         raise UnsupportedModel(
             f"expected logits of shape (B, C), one row for each example, got {tuple(returned.shape)}; dense outputs (a class for "
