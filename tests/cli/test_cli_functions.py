@@ -238,6 +238,15 @@ def test_faults_are_the_librarys_errors():
             distil.InvalidInput,
             "embeddings must be a path, got ndarray; distil.select_from takes arrays",
         ),
+        *(
+            (
+                lambda role=role, ids=ids: distil.pick("core_set", 3, embeddings="emb.npy", **{role: ids}),
+                distil.InvalidInput,
+                f"{role} must be a path, got {got}; distil.select_from takes ids and labels in memory",
+            )
+            for role in ("labeled", "candidates", "exclude", "query", "private")
+            for ids, got in ((np.arange(3), "ndarray"), ([3, 1], "int"))
+        ),
         (
             lambda: distil.pick(distil.strategies.CoreSet(), 3, embeddings="emb.npy"),
             distil.InvalidInput,

@@ -8,8 +8,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from distil import Learner, open_pool, select, select_from
+from distil.data.array_files import Column
 from distil.errors import InvalidInput, UnsupportedModel
+from distil.selection.from_files import request
 from distil.selection.ids import IdReader, split_pair
+from distil.selection.request import Arrays
 
 pandas = pytest.importorskip("pandas")
 
@@ -122,6 +125,36 @@ def test_ids_without_labels_are_the_keys_or_the_index(case):
         InvalidInput, match="has 'cat', and the examples of this pool have no names; pass positions, or names="
     ):
         select_from("core_set", 2, embeddings=X, exclude=pandas.Series(["cat", "dog"]))
+
+
+def test_every_argument_of_ids_names_the_index_of_labels(case):
+    """Labels where ids are expected, at every door that reads ids; the index is read at the same door."""
+    labels = pandas.Series(["cat", "dog", "cat"], index=["f", "d", "b"])
+    learner = Learner(X, torch.nn.Linear(3, 2), "random_sampling", classes=["cat", "dog"], names=NAMES)
+    arrays = Arrays({"embeddings": Column(X, NAMES, "x.npy")}, NAMES)
+
+    def candidates(ids):
+        return Learner(X, torch.nn.Linear(3, 2), "random_sampling", classes=["a", "b"], names=NAMES, candidates=ids)
+
+    for argument, door in {
+        "exclude": lambda ids: learner.query(1, exclude=ids),
+        "ids": lambda ids: learner.label(ids, ["cat", "dog", "cat"]),
+        "ids ": learner.unlabel,
+        "ids  ": learner.skip,
+        "ids   ": learner.release,
+        "candidates": candidates,
+        "exclude ": lambda ids: request("core_set", 2, arrays, exclude=ids),
+        "candidates ": lambda ids: request("core_set", 2, arrays, candidates=ids),
+    }.items():
+        with case(argument):
+            hint = rf"^{argument.strip()} has .cat., .*; if the index of the Series holds the ids, pass {argument.strip()}\.index$"
+            with pytest.raises(InvalidInput, match=hint):
+                door(labels)
+            door(labels.index)
+    with pytest.raises(
+        InvalidInput, match=r"^ids has 'cat', which is not the name [^;]*; its names begin with 'a'[^=]*\?$"
+    ):
+        learner.skip(pandas.Series(["cat"], index=["unknown"]))
 
 
 def test_labels_without_ids_are_refused_with_a_hint(case):

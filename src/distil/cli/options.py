@@ -80,13 +80,13 @@ def optional_path(what: str, given: PathLike | None, instead: str = "") -> str |
     return None if given is None else path_of(what, given, instead)
 
 
-def paths_of(what: str, given: PathLike | Sequence[PathLike] | None) -> list[str]:
-    """The paths of an argument that takes one or several."""
+def paths_of(what: str, given: PathLike | Sequence[PathLike] | None, instead: str = "") -> list[str]:
+    """The paths of an argument that takes one or several; ``instead`` as for :func:`path_of`."""
     if given is None:
         return []
     if isinstance(given, str) or not isinstance(given, Sequence):
-        return [path_of(what, given)]
-    return [path_of(what, path) for path in given]
+        return [path_of(what, given, instead)]
+    return [path_of(what, path, instead) for path in given]
 
 
 def out_of(

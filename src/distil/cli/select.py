@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _TOGETHER = "pool and model belong together: the model embeds it; pass both, or embeddings alone (--pool, --model, --embeddings)"
 # Where arrays in memory belong.
 _ARRAYS = "; distil.select_from takes arrays"
+_IDS = "; distil.select_from takes ids and labels in memory"
 
 
 def pick(
@@ -224,7 +225,7 @@ def pick(
     }
     columns_of = optional_path("ids", ids) if pool is None else None
     arrays = read_arrays(given, columns_of, runtime, quoting=quoting, task=task)
-    lists = {name: [read_ids(path, quoting) for path in paths_of(name, given)] for name, given in paths.items()}
+    lists = {name: [read_ids(path, quoting) for path in paths_of(name, given, _IDS)] for name, given in paths.items()}
     lists["labeled"] = [each.answered() for each in lists["labeled"]]
     columns = _shown(show, items, pool or embeddings, ids, arrays, quoting)
     notes = ["" if made is None else made.note, *(array.note for array in arrays.columns.values())]

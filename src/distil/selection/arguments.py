@@ -34,7 +34,7 @@ from distil.data.labels import is_missing_label, listed
 from distil.data.minibatches import Collate
 from distil.data.tokens import token_bounds
 from distil.errors import InvalidInput, MissingSignal, counted, whole_number
-from distil.selection.ids import ID_FORMS, IdReader, Ids, split_pair, unlabeled
+from distil.selection.ids import ID_FORMS, IdReader, Ids, split_pair
 from distil.signals import measured_by
 from distil.strategies.base import ROLES, Selection, Strategy
 from distil.system.runtime import CHUNK_ROWS, Runtime
@@ -195,14 +195,14 @@ def as_candidates(candidates: Ids | None, exclude: Ids | None, labeled: Tensor |
     if labeled is not None:
         free[labeled] = False
     if candidates is not None:
-        ids = unlabeled(candidates, reader, "candidates")
+        ids = reader.positions(candidates, "candidates")
         if not bool(free[ids].all()):
             raise InvalidInput(
                 f"candidates has {reader.name(ids[~free[ids]][0])!r}, which is in labeled too; remove it from one of them"
             )
         free = torch.zeros(reader.size, dtype=torch.bool).index_fill_(0, ids, True)
     if exclude is not None:
-        free[unlabeled(exclude, reader, "exclude")] = False
+        free[reader.positions(exclude, "exclude")] = False
     return torch.nonzero(free)[:, 0]
 
 

@@ -102,8 +102,26 @@ class IdReader:
             ordered: Whether other values, such as labels, follow the order of the ids; sets are then refused.
 
         Raises:
-            InvalidInput: The values are not ids, belong to another pool, or one of them occurs twice.
+            InvalidInput: The values are not ids, belong to another pool, or one of them occurs twice. The message on a Series
+                names its index, if that holds ids.
         """
+        try:
+            return self._positions(value, argument, ordered=ordered)
+        except InvalidInput as fault:
+            mask = isinstance(value, Series) and isinstance(next(iter(values_of(value)), None), bool)
+            if own_index(value) is None or mask or self.fault(value.index, argument) is not None:
+                raise
+            raise InvalidInput(f"{fault}; if the index of the Series holds the ids, pass {argument}.index") from fault
+
+    def fault(self, value: Any, argument: str) -> InvalidInput | None:  # noqa: ANN401 - any argument of a caller
+        """Why some values are not ids of the pool; None if they are."""
+        try:
+            self._positions(value, argument)
+        except InvalidInput as fault:
+            return fault
+        return None
+
+    def _positions(self, value: Any, argument: str, *, ordered: bool = False) -> Tensor:  # noqa: ANN401
         if isinstance(value, (LabeledSet, Subset)) and self.data is not None and not self._is_of_pool(value):
             return self._checked(self._of_other(value, argument), argument)
         if isinstance(value, (Selection, LabeledSet, Subset)):
@@ -239,17 +257,6 @@ class IdReader:
         return {scalar(name): position for position, name in enumerate(self.names or ())}
 
 
-def unlabeled(value: Ids, reader: IdReader, argument: str) -> Tensor:
-    """The positions of ids that have no labels, (M,) int64; the message on a Series of labels names its index, if it holds ids."""
-    fault = _fault(value, reader, argument)
-    index = own_index(value)
-    if fault is None or index is None or isinstance(values_of(value)[0], bool):
-        return reader.positions(value, argument)
-    if _fault(value.index, reader, argument) is not None:  # type: ignore[union-attr]
-        raise fault
-    raise InvalidInput(f"{fault}; if the index of the Series holds the ids, pass {argument}.index")
-
-
 def split_pair(value: Any, reader: IdReader, argument: str) -> tuple[Any, Any]:  # noqa: ANN401 - any argument of a caller
     """Split a LabeledSet, a pair (ids or inputs, labels), a dict or a Series from its labels; None for values without labels.
 
@@ -284,7 +291,7 @@ def split_pair(value: Any, reader: IdReader, argument: str) -> tuple[Any, Any]: 
 def _split_series(value: Series, values: list[Any], reader: IdReader, argument: str) -> tuple[Any, Any]:
     """The ids and the labels in a Series of numbers or texts; see ``split_pair``."""
     index = own_index(value)
-    labeled = index is not None and _fault(value.index, reader, argument) is None  # type: ignore[attr-defined]
+    labeled = index is not None and reader.fault(value.index, argument) is None  # type: ignore[attr-defined]
     if not reader.reads(value):  # texts, like the pool's examples
         if labeled:
             raise InvalidInput(
@@ -292,7 +299,7 @@ def _split_series(value: Series, values: list[Any], reader: IdReader, argument: 
                 f"{argument}.to_list() if they are examples, {argument}.to_dict() if they are labels"
             )
         return value, None
-    fault = _fault(value, reader, argument)
+    fault = reader.fault(value, argument)
     named = fault is None and isinstance(values[0], str) and index is not None and not isinstance(index[0], str)
     mask = fault is None and isinstance(values[0], bool)
     if labeled and fault is None and not named and not mask:
@@ -324,12 +331,3 @@ def _may_be_ids(values: list[Any], reader: IdReader) -> bool:
     if len(set(values)) < len(values) or not all(type(value) is int for value in values):
         return False
     return all(0 <= value < reader.size for value in values) or reader.are_names(values)
-
-
-def _fault(ids: Any, reader: IdReader, argument: str) -> InvalidInput | None:  # noqa: ANN401 - any argument of a caller
-    """Why some values are not ids of the pool; None if they are."""
-    try:
-        reader.positions(ids, argument)
-    except InvalidInput as error:
-        return error
-    return None
