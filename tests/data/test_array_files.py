@@ -431,10 +431,55 @@ def test_empty_rows_below_a_table_are_left_out(case, tmp_path):
             path.write_text(f"image_id;e0;e1\n7;1;2\n9;3;4\n{rows}")
             assert (read_column(path).names, read_column(path).values.shape) == (["7", "9"], (2, 2))
             path.write_text(f"text;topic;who\na b;x;y\n;x;y\n{rows}")
-            assert open_pool(path).note == "1 of 2 texts missing"
+            left = {"many": "200 empty rows", "semicolons": "2 empty rows"}.get(name, "1 empty row")
+            assert open_pool(path).note == f"left out {left} of e.csv; 1 of 2 texts missing"
     path.write_text("id;e0;e1\na;1;2\n;;\nb;3;4\n")
     with pytest.raises(InvalidInput, match=r"e\.csv, line 3, column 2 \('e0'\): the value is missing"):
         read_column(path)
     path.write_text('e0\n1\n""\n')  # as pandas writes a missing number
     with pytest.raises(InvalidInput, match=r"line 3, column 1 \('e0'\): the value is missing"):
         read_column(path)
+
+
+def written(folder, ending, rows):
+    """A table of some rows, dicts with the same keys, in one of the formats of tables."""
+    path = folder / f"t{ending}"
+    if ending in (".csv", ".tsv"):
+        mark = {".csv": ",", ".tsv": "\t"}[ending]
+        cells = [list(rows[0]), *(["" if cell is None else str(cell) for cell in row.values()] for row in rows)]
+        path.write_text("".join(f"{mark.join(row)}\n" for row in cells))
+    elif ending == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        table = pyarrow.table({name: [row[name] for row in rows] for name in rows[0]})
+        pyarrow.parquet.write_table(table, path, row_group_size=2)
+    else:
+        path.write_text(json.dumps(rows) if ending == ".json" else "".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def test_empty_rows_below_are_reported_in_every_format(case, tmp_path):
+    """Without a column of ids, the numbers of the rows are the ids; an empty row between others keeps its number, or is refused."""
+    pytest.importorskip("pyarrow.parquet")
+    texts = [{"text": text, "topic": "x"} for text in ("a b", "c d", "e f")]
+    numbers = [{"e0": 1.5, "e1": 2.0}, {"e0": 3.0, "e1": 4.5}]
+    labels = [{"id": "a", "label": "x"}, {"id": "b", "label": "y"}]
+    for ending in (".csv", ".tsv", ".json", ".jsonl", ".parquet"):
+        for n in (1, 2, 3):
+            with case(ending, n):
+                note = "left out 1 empty row of t" if n == 1 else f"left out {n} empty rows of t"
+                pool = open_pool(written(tmp_path, ending, texts + n * [dict.fromkeys(texts[0])]))
+                assert (len(pool), pool[2], pool.note) == (3, "e f", note + ending)
+                column = read_column(written(tmp_path, ending, numbers + n * [dict.fromkeys(numbers[0])]))
+                assert column.values.tolist() == [[1.5, 2], [3, 4.5]]
+                assert column.note.endswith("; " + note + ending)
+                listed = read_ids(written(tmp_path, ending, labels + n * [dict.fromkeys(labels[0])]))
+                assert (listed.names, listed.labels, listed.note) == (("a", "b"), ("x", "y"), note + ending)
+        with case(ending):
+            assert open_pool(written(tmp_path, ending, texts)).note == ""
+            pool = open_pool(written(tmp_path, ending, [texts[0], dict.fromkeys(texts[0]), texts[2]]))
+            assert (len(pool), pool[2], pool.note) == (3, "e f", "1 of 3 texts missing")
+            rows = [labels[0], dict.fromkeys(labels[0]), labels[1]]
+            assert read_ids(written(tmp_path, ending, rows)).note == f"left out 1 empty row of t{ending}"
+    for ending in (".csv", ".tsv", ".jsonl"):
+        with case(ending), pytest.raises(InvalidInput, match="the value is missing; fill it in or drop the row"):
+            read_column(written(tmp_path, ending, [numbers[0], dict.fromkeys(numbers[0]), numbers[1]]))

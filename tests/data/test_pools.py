@@ -393,7 +393,7 @@ def test_rows_that_spreadsheets_write_below_a_table(tmp_path):
     path = tmp_path / "exported.csv"
     path.write_text("\ufeffid;text;label\r\na;hi you;x\r\nb;;y\r\n;;\r\n; ;\r\n", encoding="utf-8")
     pool = open_pool(path)
-    assert (pool.names, pool.note) == (["a", "b"], "1 of 2 texts missing")
+    assert (pool.names, pool.note) == (["a", "b"], "left out 2 empty rows of exported.csv; 1 of 2 texts missing")
     path.write_text("id;text\r\na;hi you\r\n;bye you\r\n;\r\n")
     with pytest.raises(InvalidInput, match="line 3: the id is missing"):
         open_pool(path)

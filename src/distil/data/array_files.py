@@ -184,7 +184,8 @@ def table_values(table: Table, column: str | None, ids: str | None, runtime: Run
     names, why = None, ""
     if own is not None:
         names, why = ids_in(table, own, rows, rows.cells[0], asked=ids is not None)
-    return rows.values, names, _note(table, chosen, own, why, asked=column is not None)
+    note = _note(table, chosen, own, why, asked=column is not None)
+    return rows.values, names, "; ".join(filter(None, (note, rows.note(table.path))))
 
 
 def _value_columns(table: Table, column: str | None, own: str | None) -> list[str]:

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from numpy.typing import NDArray
 
 from distil.data.headers import ID, LABELS, is_missing
-from distil.errors import InvalidInput, nearest
+from distil.errors import InvalidInput, counted, nearest
 from distil.system.runtime import Runtime
 
 Kind = Literal["number", "text", "list", "empty", "other"]
@@ -41,11 +41,44 @@ class Rows:
         values: The columns of numbers, (N, D) float32, or float64 if that was asked for or is stored.
         cells: The other columns, (N,) each, with their cells as the file has them.
         places: The number of each row, (N,): its line from 1 in a text file, else its row from 0.
+        n_empty: Number of rows that were left out because they hold nothing.
     """
 
     values: NDArray[Any]
     cells: list[list[Any]]
     places: Sequence[int]
+    n_empty: int = 0
+
+    def note(self, path: Path) -> str:
+        """A sentence on the rows that were left out; empty if there are none."""
+        return f"left out {counted(self.n_empty, 'empty row')} of {path.name}" if self.n_empty else ""
+
+
+class UpToLast:
+    """Iterates over the rows of a table up to the last that holds something: spreadsheets write empty ones below.
+
+    Args:
+        rows: The rows, each with its line or row number.
+        is_empty: Whether a row holds nothing.
+
+    Attributes:
+        n_empty: Number of empty rows below the others, after the iteration.
+    """
+
+    def __init__(self, rows: Iterable[tuple[int, Any]], is_empty: Callable[[Any], bool]) -> None:
+        self._rows, self._is_empty = rows, is_empty
+        self.n_empty = 0
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        empty: list[tuple[int, Any]] = []
+        for place, row in self._rows:
+            if self._is_empty(row):
+                empty.append((place, row))
+            else:
+                yield from empty
+                empty.clear()
+                yield place, row
+        self.n_empty = len(empty)
 
 
 class Table(ABC):
@@ -140,7 +173,7 @@ class Table(ABC):
     def read(
         self, numbers: Sequence[str], others: Sequence[str], runtime: Runtime, *, wide: bool = False, hint: str = ""
     ) -> Rows:
-        """Read some columns, in one pass.
+        """Read some columns, in one pass, without the empty rows below all others.
 
         Args:
             numbers: Names of columns of numbers, or of one column of lists of numbers.

@@ -359,7 +359,7 @@ def _table_ids(path: Path, quoting: Quoting | None) -> ListedIds:
                 f"{wrong!r:.60}"
             )
     texts = ["" if is_no_text(label_cell) else text_in(table, label_cell) for label_cell in labels]
-    note = [_note(path, own, label), _unread(table, label)]
+    note = [_note(path, own, label), _unread(table, label), rows.note(path)]
     if not all(map(is_utf8, texts)):
         note.append(f"{path.name} is not UTF-8 text, so its labels were read as Windows-1252")
     return ListedIds(
@@ -394,7 +394,8 @@ def without_blank_rows(table: Table, rows: Rows, ids: Sequence[Any]) -> Rows:
     everything = table.read([], table.columns, Runtime())
     kept = [place for place, cells in enumerate(zip(*everything.cells, strict=True)) if not all(map(is_no_text, cells))]
     cells = [[column[place] for place in kept] for column in rows.cells]
-    return Rows(rows.values[kept], cells, [rows.places[place] for place in kept])
+    n_empty = rows.n_empty + len(ids) - len(kept)
+    return Rows(rows.values[kept], cells, [rows.places[place] for place in kept], n_empty)
 
 
 def _id_columns(table: Table) -> tuple[str, str | None]:

@@ -38,9 +38,11 @@ class ParquetTable(Table):
             sample = {name: [] if first is None else first.column(name).to_pylist() for name in sampled}
             indices = (file.schema_arrow.pandas_metadata or {}).get("index_columns", [])
             size = file.metadata.num_rows
+            self._n_empty = _empty_end(file)
         stored = [name for name in indices if isinstance(name, str) and name in kinds]
         self._range = next(filter(None, (_counting(each, size, kinds) for each in indices)), None)
         if self._range is not None:
+            self._n_empty = 0
             name, numbers = self._range
             columns, stored = [name, *columns], [name]
             kinds, sample = {name: "number", **kinds}, {name: list(numbers[:SAMPLE_ROWS]), **sample}
@@ -57,13 +59,14 @@ class ParquetTable(Table):
         kept = [name for name in others if name != counted]
         cells: dict[str, list[Any]] = {name: [] for name in kept}
         with _parquet_file(self.path) as file:
-            size = file.metadata.num_rows
+            size = file.metadata.num_rows - self._n_empty
             wide = wide or any("double" in str(file.schema_arrow.field(name).type) for name in numbers)
             blocks = _Blocks(Space(runtime), size, torch.float64 if wide else torch.float32)
             batches = file.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys([*numbers, *kept])))
             start = 0
-            for batch in runtime.bar(batches, f"reading {self.path.name}", -(-size // _BATCH_ROWS)):
-                if numbers:
+            for whole in runtime.bar(batches, f"reading {self.path.name}", -(-size // _BATCH_ROWS)):
+                batch = whole.slice(0, size - start)
+                if numbers and len(batch):
                     blocks.add(self._floats(batch, numbers, start, hint), self.where(start))
                 for name in kept:
                     cells[name] += batch.column(name).to_pylist()
@@ -72,7 +75,7 @@ class ParquetTable(Table):
             raise InvalidInput(f"{self.path} is damaged: expected {size:,} rows, got {start:,}; write it again")
         if self._range is not None:
             cells[self._range[0]] = list(self._range[1])
-        return Rows(blocks.values(), [cells[name] for name in others], range(size))
+        return Rows(blocks.values(), [cells[name] for name in others], range(size), self._n_empty)
 
     def _floats(self, batch: Any, numbers: Sequence[str], start: int, hint: str) -> NDArray[Any]:  # noqa: ANN401
         """The columns of numbers of a record batch, (B, D)."""
@@ -137,6 +140,25 @@ def _parquet_file(path: Path) -> Iterator[Any]:
         if isinstance(error, DistilError):
             raise
         raise InvalidInput(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _empty_end(file: Any) -> int:  # noqa: ANN401 - a file of pyarrow
+    """The number of rows below the last that holds something, in a file of several columns."""
+    empty, metadata = 0, file.metadata
+    for group in reversed(range(metadata.num_row_groups if metadata.num_columns > 1 else 0)):
+        columns = (metadata.row_group(group).column(place).statistics for place in range(metadata.num_columns))
+        if any(column is not None and column.null_count == 0 for column in columns):  # every row holds something
+            break
+        size = filled = 0
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group]):
+            nulls = [column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False) for column in batch.columns]
+            present = np.flatnonzero(~np.all(nulls, 0))
+            filled = size + int(present[-1]) + 1 if len(present) else filled
+            size += len(batch)
+        empty += size - filled
+        if filled:
+            break
+    return empty
 
 
 def _counting(index: Any, size: int, columns: Collection[str]) -> tuple[str, range] | None:  # noqa: ANN401 - any metadata

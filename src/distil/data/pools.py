@@ -415,7 +415,8 @@ def _table(table: Table, chosen: Sequence[str], own: str | None, names: list[str
             f"{path}: `{chosen[0]}` names files, and {present!r} does not have the ending of an image "
             f"({', '.join(sorted(IMAGES))}); convert images to .png or .jpg, or pass the texts themselves"
         )
-    note = _note(table, chosen, own, "paths of images" if images else "texts")
+    read = _note(table, chosen, own, "paths of images" if images else "texts")
+    note = "; ".join(filter(None, (read, rows.note(path))))
     items = _table_of_images(path, values, names, note) if images else pool_of_texts(values, names, stamp, note)
     items.columns = chosen
     return items

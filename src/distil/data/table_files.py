@@ -10,7 +10,7 @@ import itertools
 import re
 from array import array
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TextIO, cast, get_args
 
 import numpy as np
 
-from distil.data.columns import SAMPLE_ROWS, Kind, Rows, Table, as_float, kind_of_values
+from distil.data.columns import SAMPLE_ROWS, Kind, Rows, Table, UpToLast, as_float, kind_of_values
 from distil.data.file_readers import checked_lines, ending, json_lines, json_records, line_of, reading_text
 from distil.data.headers import (
     ID,
@@ -28,6 +28,7 @@ from distil.data.headers import (
     is_header,
     is_like_number,
     is_missing,
+    is_no_text,
     is_number,
 )
 from distil.data.parquet_files import ParquetTable
@@ -116,7 +117,7 @@ class DelimitedTable(Table):
             raise InvalidInput(f"quoting must be one of {', '.join(get_args(Quoting))}; got {quoting!r}")
         self._errors, self._quoting = errors, quoting
         with closing(_delimited(path, errors, quoting)) as rows:
-            lines, sample = _sampled(rows)
+            lines, sample = _sampled(UpToLast(rows, _is_empty_row))
         first, body = _named_index(sample, asked, path)
         if body and all(len(row) != len(first) for row in body):
             raise InvalidInput(
@@ -144,11 +145,11 @@ class DelimitedTable(Table):
         left = iter(numbers)
         return "number", [None if is_missing(cell) else next(left) for cell in cells]
 
-    def _rows(self, runtime: Runtime) -> Iterator[tuple[int, list[str]]]:
+    def _below_header(self, rows: UpToLast, runtime: Runtime) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows below the header, each with its line; InvalidInput for one with more cells than columns, or fewer."""
         width = len(self.columns)
-        rows = runtime.bar(_delimited(self.path, self._errors, self._quoting), f"reading {self.path.name}")
-        for line, cells in itertools.islice(rows, int(self.header), None):
+        shown = runtime.bar(rows, f"reading {self.path.name}")
+        for line, cells in itertools.islice(shown, int(self.header), None):
             if len(cells) != width:
                 raise InvalidInput(f"{self.where(line)}: expected {width} columns, got {len(cells)}")
             yield line, cells
@@ -161,13 +162,14 @@ class DelimitedTable(Table):
         chosen, kept = ([place_of[name] for name in names] for names in (numbers, others))
         values, lines = array("d" if wide else "f"), array("q")
         cells: list[list[Any]] = [[] for _ in kept]
-        for line, row in self._rows(runtime):
+        rows = UpToLast(_delimited(self.path, self._errors, self._quoting), _is_empty_row)
+        for line, row in self._below_header(rows, runtime):
             values.extend(self._floats(line, row, chosen, hint))
             for column, place in zip(cells, kept, strict=True):
                 column.append(row[place])
             lines.append(line)
         matrix = np.frombuffer(values, np.float64 if wide else np.float32) if values else np.empty(0, np.float32)
-        return Rows(matrix.reshape(len(lines), len(chosen)), cells, lines)
+        return Rows(matrix.reshape(len(lines), len(chosen)), cells, lines, rows.n_empty)
 
     def _floats(self, line: int, row: Sequence[str], chosen: Sequence[int], hint: str) -> list[float]:
         cells = [row[place] for place in chosen]
@@ -228,7 +230,12 @@ def _has_decimal_commas(body: Sequence[Sequence[str]]) -> bool:
     return not any("." in cell and is_number(cell) for row in body for cell in row)
 
 
-def _sampled(rows: Iterator[tuple[int, list[str]]]) -> tuple[list[int], list[list[str]]]:
+def _is_empty_row(cells: Sequence[str]) -> bool:
+    """Whether all of several cells are blank; in a file of one column, an empty cell is a missing text or number."""
+    return len(cells) > 1 and not any(map(str.strip, cells))
+
+
+def _sampled(rows: Iterable[tuple[int, list[str]]]) -> tuple[list[int], list[list[str]]]:
     """The line numbers of the first rows, and these rows; fewer rows of a wide table, but at least a few."""
     lines: list[int] = []
     sample: list[list[str]] = []
@@ -241,10 +248,7 @@ def _sampled(rows: Iterator[tuple[int, list[str]]]) -> tuple[list[int], list[lis
 
 
 def _delimited(path: Path, errors: str, quoting: Quoting | None) -> Generator[tuple[int, list[str]]]:
-    """Yield the rows of a csv or tsv file, each with the line in which it begins.
-
-    Blank lines are skipped, and so are rows of empty cells below all others, which spreadsheets write.
-    """
+    """Yield the rows of a csv or tsv file, each with the line in which it begins; blank lines are skipped."""
     with reading_text(path, errors) as text:
         head, first = _head(text, path)
         declared = _DELIMITER_LINE.fullmatch(head[first])
@@ -257,15 +261,10 @@ def _delimited(path: Path, errors: str, quoting: Quoting | None) -> Generator[tu
             dialect = _Dialect(delimiter, quoting or "minimal")
         reader = dialect.rows(checked_lines(path, text, head), strict=True)
         width, begin = 0, 1
-        empty: list[tuple[int, list[str]]] = []  # the last rows, as long as no other row is below them
         try:
             for cells in reader:
                 width = width or len(cells)
-                if len(cells) > 1 and not any(map(str.strip, cells)):
-                    empty.append((begin, cells))
-                elif cells and (len(cells) > 1 or cells[0].strip() or (width == 1 and not cells[0])):
-                    yield from empty
-                    empty.clear()
+                if cells and (len(cells) > 1 or cells[0].strip() or (width == 1 and not cells[0])):
                     yield begin, cells
                 begin = reader.line_num + 1
         except csv.Error as error:
@@ -354,7 +353,7 @@ class JsonTable(Table):
         else:
             self.unit = "line"
         with closing(self._values()) as values:
-            first = list(itertools.islice(values, SAMPLE_ROWS))
+            first = list(itertools.islice(UpToLast(values, _is_empty_record), SAMPLE_ROWS))
         if self._records is None and len(first) == 1 and _is_list_of_records(first[0][1]):
             self.unit, self._records = "row", list(enumerate(first[0][1]))
             first = self._records[:SAMPLE_ROWS]
@@ -371,7 +370,8 @@ class JsonTable(Table):
         values, lines = array("d" if wide else "f"), array("q")
         cells: list[list[Any]] = [[] for _ in others]
         width = None
-        for line, value in runtime.bar(self._values(), f"reading {self.path.name}"):
+        found = UpToLast(self._values(), _is_empty_record)
+        for line, value in runtime.bar(found, f"reading {self.path.name}"):
             entry = self._entry(line, value)
             self._check_names(line, entry)
             row = self._floats(line, entry, numbers, hint)
@@ -383,7 +383,7 @@ class JsonTable(Table):
                 column.append(entry.get(name))
             lines.append(line)
         matrix = np.frombuffer(values, np.float64 if wide else np.float32) if values else np.empty(0, np.float32)
-        return Rows(matrix.reshape(len(lines), width or 0), cells, lines)
+        return Rows(matrix.reshape(len(lines), width or 0), cells, lines, found.n_empty)
 
     def _values(self) -> Generator[tuple[int, Any]]:
         """Yield the values, each with its line or row."""
@@ -418,6 +418,11 @@ class JsonTable(Table):
                     raise InvalidInput(f"{self.where(line)}, column {name!r}: {fault}")
             row += [as_float(value) for value in cells]
         return row
+
+
+def _is_empty_record(value: Any) -> bool:  # noqa: ANN401 - any value of JSON
+    """Whether none of several values of an object holds anything; the only value may be a missing text or number."""
+    return isinstance(value, dict) and len(value) != 1 and all(map(is_no_text, value.values()))
 
 
 def _is_list_of_records(value: Any) -> bool:  # noqa: ANN401 - any value of JSON

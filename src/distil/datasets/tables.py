@@ -136,7 +136,8 @@ def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None
         raise InvalidInput(f"{path}: there is no row below the header")
     _check_finite(table, features, rows)
     names = tuple(columns) if table.header else ()
-    return Table(_narrowed(rows.values), np.array(labels), names, _note(table, len(features), place))
+    note = "; ".join(filter(None, (_note(table, len(features), place), rows.note(path))))
+    return Table(_narrowed(rows.values), np.array(labels), names, note)
 
 
 def _note(table: Columns, features: int, place: int) -> str:
