@@ -127,19 +127,13 @@ def _check_rows(db: sqlite3.Connection, source: Source, items: Sequence[Found], 
 
 
 def _check_ids(source: Source, items: Sequence[Found], before: _Before, number: int) -> None:
-    seen: set[str] = set()
     for item in items:
         where, digest, _ = before.get(item.id, (number, item.digest, 0))
-        if not item.id or item.id in seen:
-            raise InvalidInput(
-                f"{source.path}: the id {item.id!r} is empty or occurs more than once; give each item an id"
-            )
         if where != number and digest != item.digest:
             raise InvalidInput(
                 f"{source.path}: {item.id!r} is the id of another item of the project; give the items of each source ids of their "
                 "own, or add the folder that holds both sources"
             )
-        seen.add(item.id)
 
 
 def _record(db: sqlite3.Connection, source: Source, added: Added, who: str, at: float) -> int:

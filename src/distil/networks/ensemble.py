@@ -110,7 +110,7 @@ def _order(member: Network, classes: Sequence[Any] | np.ndarray[Any, Any] | None
     if member.column_labels:  # names in a configuration may be those of an earlier task
         return None
     raise InvalidInput(
-        f"the members of an ensemble must have the same classes, got {expected[:_SHOWN]} and {own[:_SHOWN]}; pass wrap a list of "
+        f"the members of an ensemble must have the same classes, got {expected[:_SHOWN]} and {own[:_SHOWN]}; wrap a list of "
         "the classifiers themselves, which gives each of them all classes"
     )
 
