@@ -83,6 +83,18 @@ def test_data_becomes_a_project_next_to_it_that_later_calls_find(table, served, 
     assert served[0][2] == ("anna", "127.0.0.1", 8765, 0.1)
 
 
+def test_classes_that_no_project_can_have_leave_nothing_behind(table, served, capsys):
+    for words in (["label", str(table)], ["project", "create", str(table.parent / "deep" / "p")]):
+        for classes, message in (
+            ("good,bad,good", "the class 'good' is listed twice"),
+            ("good,,bad", "name of a class"),
+        ):
+            assert main([*words, "--classes", classes]) == 2
+            assert message in capsys.readouterr().err
+    assert [path.name for path in table.parent.iterdir()] == ["reviews.csv"]
+    assert served == []
+
+
 def test_data_is_the_same_however_its_path_is_typed(table, served, capsys, monkeypatch):
     (table.parent / "inside").mkdir()
     monkeypatch.chdir(table.parent / "inside")

@@ -81,7 +81,12 @@ def test_history_and_undo(run):
     assert len(run("history", "p", "--n", "2")[1].splitlines()) == 2
     for words, message in {
         ("undo", "p", "flag-of-ben"): "anna cannot undo what ben did; withdraw the answer, or decide the item",
-        ("undo", "p", "no-such-key"): "the record has no event with the key no-such-key",
+        (
+            "undo",
+            "p",
+            "no-such-key",
+        ): "the record has no event with the key no-such-key; `distil project history` shows",
+        ("undo", "p", "nokey"): "the key of an event has 8 to 100 letters",
         (
             "undo",
             "p",

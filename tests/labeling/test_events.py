@@ -43,18 +43,20 @@ WRONG = {
     "no field 'labl'; did you mean 'label'": [{**GOOD, "labl": "cat"}],
     "needs key": [{"kind": "label", "who": "anna"}],
     "expected an event of kind label": [{**GOOD, "kind": kind} for kind in ("lable", 3, ["label"], "items_add")],
-    "`who` must be a name": [{**GOOD, "who": who} for who in ("", " anna", 3, "x" * 501)],
+    "the name of a person must be a text of 1 to 500 characters": [
+        {**GOOD, "who": who} for who in ("", " anna", 3, "x" * 501)
+    ],
     "one line of text": [{**GOOD, "who": who} for who in ("a\nb", "a\0b", "\ud800", "a\x85b")],
-    "`label` must be": [{**GOOD, "label": label} for label in ("", "cat ", 1, True, ["cat"], "c\tt")],
-    "`item` must be": [{**GOOD, "item": item} for item in ("", 1, ["a"])],
-    "`key` must be": [{**GOOD, "key": key} for key in ("short", "x" * 101, 12345678, "k 1234567", "k-1234567\n")],
-    "class_key: `name` must be one printable character": [
+    "the name of a class must be": [{**GOOD, "label": label} for label in ("", "cat ", 1, True, ["cat"], "c\tt")],
+    "the id of an item must be": [{**GOOD, "item": item} for item in ("", 1, ["a"])],
+    "the key of an event has 8 to 100 letters": [
+        {**GOOD, "key": key} for key in ("short", "x" * 101, 12345678, "k 1234567", "k-1234567\n")
+    ],
+    "the key of a class must be one printable character": [
         {"kind": "class_key", "who": "anna", "key": "k-1234567", "label": "cat", "name": name}
-        for name in ("ab", "🐈🐈", "\u200b")
+        for name in ("ab", "🐈🐈", "\u200b", "", " ", 1)
     ],
-    "`name` must be a name": [
-        {"kind": "class_key", "who": "anna", "key": "k-1234567", "label": "cat", "name": name} for name in ("", " ", 1)
-    ],
+    "got 'a  ": [{"kind": "class_rename", "who": "anna", "key": "k-1234567", "label": "cat", "name": "a  "}],
     "`ms` must be": [{**GOOD, "ms": ms} for ms in (-1, 0.5, True, "3", 2**53 + 1, float("nan"))],
     "`shown` of an event must be": [{**GOOD, "shown": "cat"}],
     "`shown` of an event has no field": [{**GOOD, "shown": {"gues": "cat"}}],

@@ -367,14 +367,16 @@ def test_create(tmp_path, case):
         with pytest.raises(RunError, match="exists; expected a new or empty folder"):
             Project.create(tmp_path / name)
     for given, message in [
-        ({"classes": ["cat", "cat"]}, "has a class 'cat' already"),
-        ({"classes": ["cat", " "]}, "must be a name"),
+        ({"classes": ["cat", "dog", "cat"]}, "the class 'cat' is listed twice; list each class once"),
+        ({"classes": ["caf\u00e9", "cafe\u0301"]}, "is listed twice"),
+        ({"classes": ["cat", " "]}, "the name of a class must be"),
+        ({"classes": ["a\u2028b"]}, "one line of text"),
         ({"classes": "cat"}, "must be a list of names"),
         ({"copies": 0}, "copies must be"),
     ]:
         with case(given):
             with pytest.raises(InvalidInput, match=message):
-                Project.create(tmp_path / "new", **given)
+                Project.create(tmp_path / "deep" / "new", **given)
             assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
 
 

@@ -81,7 +81,7 @@ def test_wrong_rows_record_nothing(project, sheet, tmp_path, texts):
         ({"answer": "skipp"}, "did you mean 'skip'"),
         ({"id": ids[2], "label": "cat"}, "do not belong together"),
         ({"key": "x", "label": "cat"}, "do not belong together"),
-        ({"label": "cat", "who": ""}, "`who` must be a name"),
+        ({"label": "cat", "who": ""}, "the name of a person must be"),
         ({"id": ids[0], "key": keys[0], "label": "dog"}, f"an earlier row gives '{ids[0]}' another answer"),
     ]:
         sheet.write_text(text)

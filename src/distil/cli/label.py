@@ -73,8 +73,11 @@ def label(
         RunError: Another process works on the project.
     """
     from distil.labeling.events import Event
+    from distil.labeling.recording import check_class_names
 
     server = _server()
+    names = listed(classes)
+    check_class_names(names)
     if not 0 <= withhold <= 1:
         raise InvalidInput(f"withhold must be a number from 0 to 1, got {withhold!r}")
     if random_share is not None and not 0 <= random_share <= 1:
@@ -85,7 +88,7 @@ def label(
     named = {"model": model, "weights": optional_path("weights", weights), "strategy": strategy, "share": random_share}
     with writing(folder) as opened:
         known = opened.known_classes
-        new = [each for each in listed(classes) if each not in known]
+        new = [each for each in names if each not in known]
         opened.record_all([Event(kind="class_add", who=name, label=each) for each in new])
         worker = _model_of(opened, {key: value for key, value in named.items() if value is not None}, trust)
         say(f"project: {folder}")

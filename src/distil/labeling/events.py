@@ -163,17 +163,19 @@ class Event:
             value, wanted = getattr(self, name), name in FIELDS[self.kind]
             if wanted != (value is not None):
                 raise InvalidInput(f"{self.kind}: {'`' + name + '` is missing' if wanted else f'has no `{name}`'}")
-        for name in ("key", "target"):
-            _check_key(name, getattr(self, name))
-        check_name("who", self.who)
+        for key in (self.key, self.target):
+            _check_key(key)
+        check_name("the name of a person", self.who)
         if self.of != DECISION:
-            _check_optional("of", self.of)
-        for name in ("label", "name", "tab"):
-            _check_optional(name, getattr(self, name))
-        if self.kind == "class_key" and not (len(str(self.name)) == 1 and str(self.name).isprintable()):
-            raise InvalidInput(f"class_key: `name` must be one printable character, got {self.name!r:.60}")
+            _check_optional("the name of a person", self.of)
+        _check_optional("the name of a page", self.tab)
+        _check_optional("the name of a class", self.label)
+        if self.kind != "class_key":
+            _check_optional("the name of a class", self.name)
+        elif not (isinstance(self.name, str) and len(self.name) == 1 and self.name.isprintable() and self.name != " "):
+            raise InvalidInput(f"the key of a class must be one printable character, got {self.name!r:.60}")
         if self.item is not None and (not isinstance(self.item, str) or not self.item):
-            raise InvalidInput(f"`item` must be the id of an item, got {self.item!r:.60}")
+            raise InvalidInput(f"the id of an item must be a text with a character, got {self.item!r:.60}")
         if self.ms is not None and not (type(self.ms) is int and 0 <= self.ms <= _MOST_MS):
             raise InvalidInput(f"`ms` must be a whole number of milliseconds from 0 on, got {self.ms!r:.60}")
         if self.shown is not None:
@@ -200,16 +202,20 @@ class Ack:
 def check_name(what: str, value: object) -> str:
     """``value``, the name of a person, class or page, if it is one line of text without surrounding blanks.
 
+    Args:
+        what: What the name is called in messages, such as "the name of a person".
+        value: The name.
+
     Raises:
         InvalidInput: It is something else.
     """
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST or value != value.strip():
         raise InvalidInput(
-            f"`{what}` must be a name of 1 to {_LONGEST} characters without blanks around it, got {value!r:.60}"
+            f"{what} must be a text of 1 to {_LONGEST} characters without blanks around it, got {value!r:.60}"
         )
     if any(ord(letter) < 32 or 0x7F <= ord(letter) < 0xA0 or 0xD800 <= ord(letter) < 0xE000 for letter in value):
         raise InvalidInput(
-            f"`{what}` must be one line of text without control characters and lone surrogates, got {value!r:.60}"
+            f"{what} must be one line of text without control characters and lone surrogates, got {value!r:.60}"
         )
     return value
 
@@ -219,15 +225,16 @@ def _check_optional(what: str, value: object) -> None:
         check_name(what, value)
 
 
-def _check_key(what: str, value: object) -> None:
+def _check_key(value: object) -> None:
     if value is not None and (not isinstance(value, str) or not _KEY.fullmatch(value)):
         raise InvalidInput(
-            f"`{what}` must be 8 to 100 letters, digits, dots, colons, dashes or underscores, such as a UUID; got {value!r:.60}"
+            "the key of an event has 8 to 100 letters, digits, dots, colons, dashes and underscores (`distil project history` "
+            f"shows the keys); got {value!r:.60}"
         )
 
 
 def _check_shown(shown: Shown) -> None:
-    _check_optional("guess", shown.guess)
+    _check_optional("the name of a class", shown.guess)
     for name in ("reason", "model"):
         value = getattr(shown, name)
         if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST):

@@ -91,7 +91,7 @@ def import_labels(project: Project, path: str | Path, who: str = "import") -> Im
         DataNotFound: There is nothing at the path.
         InvalidInput: It holds no labels, or none of its ids is that of an item.
     """
-    check_name("who", who)
+    check_name("the name of a person", who)
     path = Path(path).expanduser()
     if not path.exists():
         raise DataNotFound(f"there is no file or folder {path}")

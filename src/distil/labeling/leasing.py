@@ -92,9 +92,9 @@ class Leases:
         Returns:
             The ids that were handed out, at most ``n``.
         """
-        check_name("who", who)
+        check_name("the name of a person", who)
         if tab:
-            check_name("tab", tab)
+            check_name("the name of a page", tab)
         given: list[str] = []
         free = _CHECKED if check else f"{_FOR_WHO} AND {_AGAIN if again else _WANTED}"
         lease = f"INSERT INTO lease SELECT n, :who, :tab, :lasting FROM item WHERE n = :n AND {free}"

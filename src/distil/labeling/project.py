@@ -20,7 +20,7 @@ from distil.labeling.fold import Answer, State
 from distil.labeling.items import Item
 from distil.labeling.leasing import Leases
 from distil.labeling.past import PAST, Recorded
-from distil.labeling.recording import end_of, record_event
+from distil.labeling.recording import check_class_names, end_of, record_event
 from distil.labeling.sources import read_source
 from distil.labeling.status import Status
 from distil.labeling.store import FILE, Store, bound, chunks, no_project
@@ -80,6 +80,7 @@ class Project(Leases):
             raise InvalidInput(f"copies must be a whole number from 1 on, got {copies!r}")
         if isinstance(classes, str):
             raise InvalidInput(f"classes must be a list of names, got the text {classes!r}")
+        check_class_names(classes)
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise RunError(f"{path} exists; expected a new or empty folder")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,7 +184,7 @@ class Project(Leases):
             DataNotFound: There is nothing at the path.
             InvalidInput: It is no source of items, none of them can be read, or an id is that of another item.
         """
-        check_name("who", who)
+        check_name("the name of a person", who)
         column, ids = self._as_before(Path(source), column, ids)
         found = read_source(source, column, ids)
         items = list(found.items)
@@ -357,20 +358,20 @@ class Project(Leases):
     def status(self) -> Status:
         """How far the project is."""
         found = self.truths()
-        labeled = [truth.label for truth in found.values() if truth.label is not None]
+        labels = Counter(truth.label for truth in found.values() if truth.label is not None)
         votes = [[*truth.votes.values()] for truth in found.values()]
         people = Counter(who for truth in found.values() for who in (*truth.votes, *truth.others))
         return Status(
             items=self._count("item"),
             gone=self._count("item WHERE gone"),
             unreadable=len(self._unreadable().difference(found)),
-            labeled=len(labeled),
+            labeled=labels.total(),
             tied=sum(truth.tied for truth in found.values()),
             unlabeled=sum(bool(truth.others) and truth.label is None and not truth.tied for truth in found.values()),
             flagged=sum(truth.flagged for truth in found.values()),
             leased=self._count("lease"),
             outdated=self._count("current JOIN item ON n = current.item WHERE seq < changed"),
-            classes={name: labeled.count(name) for name in self.classes},
+            classes={name: labels[name] for name in self.classes},
             people=dict(people.most_common()),
             agreement=agreement(votes),
             alpha=krippendorff_alpha(votes),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from distil.errors import DistilError, InvalidInput, nearest
-from distil.labeling.events import ANSWERS, MERGE, OPINIONS, Ack, Event
+from distil.labeling.events import ANSWERS, MERGE, OPINIONS, Ack, Event, check_name
 from distil.labeling.fold import NOTHING, after, subject_of
 from distil.labeling.store import bound
 
@@ -107,7 +107,9 @@ def _steer(db: sqlite3.Connection, event: Event, item: int, answered: bool) -> N
 def _check_target(db: sqlite3.Connection, event: Event) -> None:
     found = db.execute("SELECT who, kind FROM event WHERE key = ?", (event.target,)).fetchone()
     if found is None:
-        raise InvalidInput(f"{event.kind}: the record has no event with the key {event.target}")
+        raise InvalidInput(
+            f"{event.kind}: the record has no event with the key {event.target}; `distil project history` shows the keys"
+        )
     who, kind = found
     if kind == MERGE and event.kind == "undo":
         return
@@ -190,11 +192,30 @@ def _unmerge(db: sqlite3.Connection, undo: Event) -> None:
     db.execute("INSERT OR REPLACE INTO class_name VALUES(?, ?)", (name, number))
 
 
+def check_class_names(names: Sequence[str]) -> None:
+    """Refuse names that cannot be the classes of a new project.
+
+    Raises:
+        InvalidInput: A name is not one line of text, or two are the same.
+    """
+    seen: set[str] = set()
+    for name in names:
+        composed = _composed(check_name("the name of a class", name))
+        if composed in seen:
+            raise InvalidInput(f"the class {name!r} is listed twice; list each class once")
+        seen.add(composed)
+
+
 def _check_new(db: sqlite3.Connection, name: str) -> None:
-    """Refuse the name of a present class, also where only the bytes of its accents differ: both look the same."""
+    """Refuse the name of a present class."""
+    composed = _composed(name)
+    for (each,) in db.execute("SELECT name FROM class WHERE into_c IS NULL"):
+        if _composed(each) == composed:
+            raise InvalidInput(f"the project has a class {each!r} already")
+
+
+def _composed(name: str) -> str:
+    """A name of a class in the form in which names are compared: where only the bytes of accents differ, both look the same."""
     if len(name.splitlines()) > 1:
         raise InvalidInput(f"the name of a class must be one line of text, got {name!r}")
-    composed = unicodedata.normalize("NFC", name)
-    for (each,) in db.execute("SELECT name FROM class WHERE into_c IS NULL"):
-        if unicodedata.normalize("NFC", each) == composed:
-            raise InvalidInput(f"the project has a class {each!r} already")
+    return unicodedata.normalize("NFC", name)

@@ -62,7 +62,7 @@ def test_a_damaged_file(tmp_path, text):
 def test_names_and_the_number_of_sessions(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_MOST", 3)
     sessions = Sessions(tmp_path)
-    with pytest.raises(InvalidInput, match="must be a name"):
+    with pytest.raises(InvalidInput, match="the name of a person must be"):
         sessions.link("")
     opened = [sessions.open(sessions.link("anna")) for _ in range(5)]
     assert [sessions.who(each) for each in opened] == [None, None, "anna", "anna", "anna"]

@@ -95,7 +95,7 @@ class Reader:
     def _person(self, by: Any) -> str:  # noqa: ANN401
         if type(by) is not int:
             raise InvalidInput("completed_by names no person")
-        return check_name("completed_by", self._people.get(by, f"label-studio user {by}"))
+        return check_name("the name of a person (completed_by)", self._people.get(by, f"label-studio user {by}"))
 
     def _class(self, label: str) -> str:
         known = self._classes.get(normal(label))
@@ -105,7 +105,7 @@ class Reader:
                     f"the choice {label!r:.80} is no class of the project{nearest(label, self._classes.values())}; correct it, or "
                     "allow new classes (new_classes)"
                 )
-            known = self._classes[normal(label)] = check_name("choices", label)
+            known = self._classes[normal(label)] = check_name("the name of a class (choices)", label)
             self.added.append(known)
         return known
 

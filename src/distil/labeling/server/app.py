@@ -284,26 +284,26 @@ class _Routes:
 
     async def _events(self, request: Request, who: str) -> Response:
         body = await body_of(request, "tab", "events", "want", "have")
-        tab, have = check_name("tab", body.text("tab")), body.texts("have", _MOST)
+        tab, have = check_name("the name of a page", body.text("tab")), body.texts("have", _MOST)
         events, want = body.objects("events", _MOST), body.whole("want", _MOST)
         return json_response(await self._service.record(who, tab, events, want, have))
 
     async def _take(self, request: Request, who: str) -> Response:
         body = await body_of(request, "tab", "ids")
-        tab, ids = check_name("tab", body.text("tab")), body.texts("ids", _MOST)
+        tab, ids = check_name("the name of a page", body.text("tab")), body.texts("ids", _MOST)
         given, taken = await self._service.at_desk(self._desk.take, who, tab, ids)
         return json_response({"items": await self._service.documents(given), "taken": taken})
 
     async def _grid(self, request: Request, who: str) -> Response:
         body = await body_of(request, "tab", "n", "label", "have")
-        tab, have = check_name("tab", body.text("tab")), body.texts("have", _MOST)
+        tab, have = check_name("the name of a page", body.text("tab")), body.texts("have", _MOST)
         n, label = body.whole("n", _MOST), body.optional_text("label")
         found, given = await self._service.at_desk(self._desk.grid, who, tab, n, label, have)
         return json_response({"label": found, "items": await self._service.listed(given)})
 
     async def _bulk(self, request: Request, who: str) -> Response:
         body = await body_of(request, "key", "tab", "places", "do", "label", "of")
-        tab, key, what = check_name("tab", body.text("tab")), body.text("key"), body.text("do")
+        tab, key, what = check_name("the name of a page", body.text("tab")), body.text("key"), body.text("do")
         places = body.wholes("places", 5000, len(self._desk.items) - 1)
         of = body.text("of") if what in ("undo", "redo") else key
         if not (_KEY.fullmatch(key) and _KEY.fullmatch(of)):
@@ -323,6 +323,6 @@ class _Routes:
 
     async def _links(self, request: Request, who: str) -> Response:  # noqa: ARG002
         body = await body_of(request, "who")
-        name = check_name("who", body.text("who"))
+        name = check_name("the name of a person", body.text("who"))
         token = await asyncio.to_thread(self._service.sessions.link, name)
         return json_response({"url": f"http://{request.headers['host']}/?token={token}"})

@@ -83,7 +83,7 @@ class Sessions:
         return sorted({*self._sessions.values(), *self._links.values(), *self._launch.values()})
 
     def _made(self, kept: dict[str, str], who: str) -> str:
-        check_name("who", who)
+        check_name("the name of a person", who)
         token = secrets.token_urlsafe(32)
         kept[self._hash(token)] = who
         while len(kept) > _MOST:
@@ -94,7 +94,9 @@ class Sessions:
         try:
             document = json.loads(self._path.read_bytes())
             for name, kept in (("sessions", self._sessions), ("links", self._links)):
-                kept.update({str(place): check_name("who", who) for place, who in document[name].items()})
+                kept.update(
+                    {str(place): check_name("the name of a person", who) for place, who in document[name].items()}
+                )
         except FileNotFoundError:
             return
         except FAULTS_OF_FILES as error:
