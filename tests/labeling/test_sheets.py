@@ -54,6 +54,18 @@ def test_a_sheet_is_filled_in_by_parts(project, sheet):
     assert project.leased("anna") == []
 
 
+def test_a_row_that_occurs_twice_counts_once(project, sheet):
+    ids = fill(sheet, {0: {"label": "cat"}, 1: {"answer": "flag"}, 3: {"label": "dog"}})
+    lines = sheet.read_text().splitlines()
+    blank = lines[4].replace("dog", "")  # of a row that is filled in elsewhere
+    sheet.write_text("\n".join([lines[0], blank, *lines[1:], *lines[1:4], blank]) + "\n")
+    done = answer_sheet(project, sheet)
+    assert (done.recorded, done.duplicates, done.blank, done.changed, done.repeated) == (3, 0, 1, (), 5)
+    assert project.labels() == {ids[0]: "cat", ids[3]: "dog"}
+    done = answer_sheet(project, sheet)
+    assert (done.recorded, done.duplicates, done.blank, done.changed, done.repeated) == (0, 3, 1, (), 5)
+
+
 def test_an_answer_that_was_changed_later_is_kept_and_named(project, sheet):
     ids = fill(sheet, {0: {"label": "cat"}})
     answer_sheet(project, sheet)

@@ -7,6 +7,7 @@ from typing import Any
 
 from distil.cli.options import PathLike, as_json, path_of, print_note
 from distil.cli.projects import writing
+from distil.errors import counted
 
 
 def answer(project: PathLike, sheet: PathLike, *, new_classes: bool = False) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def answer(project: PathLike, sheet: PathLike, *, new_classes: bool = False) -> 
         new_classes: Make a class of each label that is none yet; without this, such a label is taken for a misspelling.
 
     Returns:
-        The document that ``--json`` prints: ``recorded``, ``duplicates``, ``blank`` and ``changed``.
+        The document that ``--json`` prints: ``recorded``, ``duplicates``, ``blank``, ``changed`` and ``repeated``.
 
     Raises:
         InvalidInput: It is not a sheet of this project, or a row holds an unknown class or word; nothing is recorded then.
@@ -39,5 +40,7 @@ def act(given: dict[str, Any]) -> int:
             f"{len(done['changed']):,} rows were answered differently before, and the first answer was kept; the first: "
             f"{done['changed'][0]!r}; to change an answer, take it back with `distil project withdraw` and ask for a new sheet"
         )
+    if done["repeated"]:
+        print_note(f"the sheet repeats {counted(done['repeated'], 'row')}; each row counts once")
     print(f"{done['recorded']:,} rows recorded, {done['duplicates']:,} before, {done['blank']:,} blank")
     return 0

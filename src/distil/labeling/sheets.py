@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,14 @@ class Answered:
         duplicates: Number of rows that were recorded before.
         blank: Number of rows without an answer, which stay with the person.
         changed: The ids of rows that were recorded before with another answer, which was kept.
+        repeated: Number of further copies of rows in the sheet; they are in none of the other numbers.
     """
 
     recorded: int
     duplicates: int
     blank: int
     changed: tuple[str, ...]
+    repeated: int
 
 
 def write_sheet(
@@ -147,17 +149,17 @@ def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = Fals
             "`distil project import` reads other tables with ids and labels"
         )
     rows = _Sheet(project, new_classes)
-    answered, faults = [], []
+    faults = []
     for place, cells in cells_of(table, list(map(table.known, columns))):
         try:
             if any(map(str.strip, cells)):  # programs add blank rows at the end
-                answered.append(rows.read(*cells))
+                rows.read(*cells)
         except InvalidInput as error:
             faults.append(f"{table.where(place)}: {error}")
     if faults:
         more = f"\n... and {len(faults) - _FAULTS:,} more rows" if len(faults) > _FAULTS else ""
         raise InvalidInput("\n".join(faults[:_FAULTS]) + more)
-    return _recorded(project, answered, rows.classes)
+    return _recorded(project, rows)
 
 
 class _Sheet:
@@ -169,12 +171,13 @@ class _Sheet:
         self._by_hash = {_hash(name): name for name in project.ids()}
         self._ids = set(self._by_hash.values())
         self._people = {who for _, who in (*project.leases(), *project.answers())}
-        self._read: dict[str, list[Event]] = {}  # by key
+        self.answers: dict[str, tuple[str, list[Event]]] = {}  # by key, the id and the events of a row
+        self.repeated = 0
         self.classes: dict[str, Event] = {}
         self._shown: dict[str, dict[str, Shown]] = {}
 
-    def read(self, name: str, label: str, answer: str, who: str, key: str) -> tuple[str, list[Event]]:
-        """The id and the events of a row, given its cells."""
+    def read(self, name: str, label: str, answer: str, who: str, key: str) -> None:
+        """Take a row, given its cells."""
         key, who = key.strip(), self._person(who.strip())
         item, word, label = self._item(name, key), answer.strip().lower(), label.strip()
         if word not in ("", *WORDS):
@@ -192,9 +195,13 @@ class _Sheet:
             events.append(Event(kind="flag", who=who, key=f"{key}.flag", item=item))
         for event in events:
             event.check()
-        if events and self._read.setdefault(key, events) != events:
-            raise InvalidInput(f"an earlier row gives {item!r} another answer; keep one of the two rows")
-        return item, events
+        earlier = self.answers.get(key)
+        if earlier is not None:
+            self.repeated += 1
+            if events and earlier[1] and earlier[1] != events:
+                raise InvalidInput(f"an earlier row gives {item!r} another answer; keep one of the two rows")
+        if earlier is None or not earlier[1]:
+            self.answers[key] = item, events
 
     def _person(self, cell: str) -> str:
         """The name of a person: that of the cell, or the one known person of whom a spreadsheet makes it."""
@@ -235,16 +242,16 @@ class _Sheet:
         return known
 
 
-def _recorded(project: Project, rows: Iterable[tuple[str, list[Event]]], classes: Mapping[str, Event]) -> Answered:
+def _recorded(project: Project, sheet: _Sheet) -> Answered:
     """Record what the record does not have yet."""
-    rows = list(rows)
+    rows = list(sheet.answers.values())
     before = project.keys_recorded(event.key for _, events in rows for event in events)
     changed = [item for item, events in rows if any(_differ(before.get(event.key, event), event) for event in events)]
     skipped = set(changed)
     new = [events for item, events in rows if item not in skipped and any(event.key not in before for event in events)]
     blank = sum(not events for _, events in rows)
-    project.record_all([*classes.values(), *(event for events in new for event in events)])
-    return Answered(len(new), len(rows) - blank - len(new) - len(changed), blank, tuple(changed))
+    project.record_all([*sheet.classes.values(), *(event for events in new for event in events)])
+    return Answered(len(new), len(rows) - blank - len(new) - len(changed), blank, tuple(changed), sheet.repeated)
 
 
 def _differ(recorded: Event, read: Event) -> bool:
