@@ -42,6 +42,21 @@ def test_sixteen_bits_of_either_byte_order(tmp_path):
     np.testing.assert_array_equal(red(tmp_path / "a.tif"), np.round(values.astype(float) / 257))
 
 
+def test_faint_grays_are_lifted_for_people_only(tmp_path, monkeypatch):
+    """By the power of two that fits below white, from 16 on; models read them as they are."""
+    monkeypatch.setattr("distil.data.images._STRIP", 20)
+    for peak, times in [(4095, 16), (4096, 1), (2047, 32), (255, 256), (1, 32768), (0, 1), (65535, 1)]:
+        values = np.round(RAMP * peak)
+        Image.fromarray(values.astype(np.uint16)).save(tmp_path / "a.tif")
+        seen = np.asarray(open_image(tmp_path / "a.tif", "name", lift=True))[..., 0]
+        np.testing.assert_array_equal(seen, np.round(values * times / 257))
+        np.testing.assert_array_equal(red(tmp_path / "a.tif"), np.round(values / 257))
+    faint = (RAMP * 0.06).astype(np.float32)
+    Image.fromarray(faint).save(tmp_path / "f.tif")
+    seen = np.asarray(open_image(tmp_path / "f.tif", "name", lift=True))[..., 0]
+    np.testing.assert_array_equal(seen, np.round(faint.astype(float) * 16 * 255))
+
+
 def test_floats_from_0_to_1(tmp_path):
     Image.fromarray(RAMP.astype(np.float32)).save(tmp_path / "a.tif")
     np.testing.assert_array_equal(red(tmp_path / "a.tif"), np.round(RAMP.astype(np.float32).astype(float) * 255))

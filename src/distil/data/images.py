@@ -33,6 +33,7 @@ _WHOLE_IN_16_BITS: Final = ("PNG", "PPM")
 """Formats whose whole numbers have at most 16 bits; some versions of Pillow return them as 32 bits."""
 
 _ON_WHITE: Final = "laid transparent pixels of images on white"
+_FAINT: Final = 4  # doublings that fit below white; with fewer, an image is dark and can be seen
 _STRIP: Final = 1 << 20  # pixels that are scaled at a time
 _BITS, _INK = 258, 262  # tags of TIFF: bits per sample, and whether 0 is white (0) or black (1)
 _SHOWN: Final = 5  # endings in a sentence
@@ -100,7 +101,13 @@ def white(size: tuple[int, int]) -> Image.Image:
 
 
 def open_image(
-    path: str | Path, name: str, said: set[str] | None = None, *, shrink: int | None = None, ground: Ground = white
+    path: str | Path,
+    name: str,
+    said: set[str] | None = None,
+    *,
+    shrink: int | None = None,
+    ground: Ground = white,
+    lift: bool = False,
 ) -> Image.Image:
     """Read an image file as 8-bit RGB.
 
@@ -110,6 +117,7 @@ def open_image(
         said: The set to which sentences on how it was read are added; see :func:`as_rgb`.
         shrink: See :func:`opened`; None: the image is read whole, and Pillow's limit on pixels holds.
         ground: What transparent pixels are laid on.
+        lift: See :func:`as_rgb`.
 
     Raises:
         InvalidInput: The file cannot be read as an image.
@@ -118,7 +126,7 @@ def open_image(
     try:
         content = io.BytesIO(_read(Path(path)))  # a damaged length then cannot ask for more than the file has
         with Image.open(content) if shrink is None else opened(content, shrink) as image:
-            return as_rgb(image, said, ground)
+            return as_rgb(image, said, ground, lift)
     except _FAULTS as error:
         if not os.path.lexists(path):
             raise InvalidInput(f"{name}: cannot be read: there is no file {path}") from error
@@ -160,7 +168,7 @@ def opened(file: BinaryIO, shrink: int) -> Image.Image:
     return image
 
 
-def as_rgb(image: Image.Image, said: set[str] | None = None, ground: Ground = white) -> Image.Image:
+def as_rgb(image: Image.Image, said: set[str] | None = None, ground: Ground = white, lift: bool = False) -> Image.Image:
     """An image in 8-bit RGB, rotated by its EXIF orientation.
 
     Gray values of more than 8 bits are scaled by the range of their type, and floats from 0 to 1 by that range: one rule for all
@@ -171,6 +179,8 @@ def as_rgb(image: Image.Image, said: set[str] | None = None, ground: Ground = wh
         image: The image.
         said: The set to which a sentence is added for each of these that applied.
         ground: What transparent pixels are laid on, in place of white.
+        lift: Whether gray values of more than 8 bits are multiplied by the largest power of two that keeps them within white, where
+            that is 16 or more: people would see them as black. An example is a camera of 12 bits that writes files of 16.
 
     Raises:
         ValueError: The values have another range, so that white is not known.
@@ -179,7 +189,7 @@ def as_rgb(image: Image.Image, said: set[str] | None = None, ground: Ground = wh
     if getattr(image, "is_animated", False):  # formats of single images do not have the attribute
         said.add("read the first image of files with several (animations, pages)")
     if image.mode.startswith("I") or image.mode == "F":
-        return _scaled(image, said, ground)
+        return _scaled(image, said, ground, lift)
     ImageOps.exif_transpose(image, in_place=True)
     if not image.has_transparency_data:
         return image.convert("RGB")
@@ -194,7 +204,7 @@ def as_rgb(image: Image.Image, said: set[str] | None = None, ground: Ground = wh
     return laid.convert("RGB")
 
 
-def _scaled(image: Image.Image, said: set[str], ground: Ground) -> Image.Image:
+def _scaled(image: Image.Image, said: set[str], ground: Ground, lift: bool) -> Image.Image:
     """An image of gray values of more than 8 bits as 8-bit RGB."""
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     bits = int(tags.get(_BITS, (16,))[0])
@@ -205,14 +215,22 @@ def _scaled(image: Image.Image, said: set[str], ground: Ground) -> Image.Image:
     most = 2.0**bits - 1 if whole else _white_of_floats(image)
     said.add(f"scaled gray values of images from 0..{most:.0f} to 0..255")
     gray = ground(image.size).convert("L") if isinstance(transparent, int) else Image.new("L", image.size)
+    times = _lift(image, most, negative) if lift else 1
     for top, values in _strips(image):
-        lightness = (most - values if negative else values) * (255 / most)
+        lightness = (most - values if negative else values) * (255 / most * times)
         if isinstance(transparent, int) and bool((clear := values == transparent).any()):
             below = gray.crop((0, top, gray.width, top + len(values)))
             lightness[clear] = np.asarray(below)[clear]
             said.add(_ON_WHITE)
         gray.paste(Image.fromarray(np.round(lightness).astype(np.uint8)), (0, top))
     return gray.convert("RGB")
+
+
+def _lift(image: Image.Image, most: float, negative: bool) -> int:
+    """The power of two by which the values of a faint image are multiplied; 1 where one of them exceeds a sixteenth of white."""
+    peak = max(float((most - values if negative else values).max()) for _, values in _strips(image))
+    doublings = math.floor(math.log2(most / peak)) if peak > 0 else 0
+    return 2**doublings if doublings >= _FAINT else 1
 
 
 def _white_of_floats(image: Image.Image) -> float:

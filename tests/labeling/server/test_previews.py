@@ -92,6 +92,13 @@ def test_no_more_is_decoded_than_is_shown(sides, side, shrink):
     assert module._shrink(module._Header(sides, True), side) == shrink
 
 
+def test_images_of_12_bits_in_16_are_seen(tmp_path):
+    values = np.linspace(0, 4095, 1200).reshape(30, 40)
+    Image.fromarray(values.astype(np.uint16)).save(tmp_path / "faint.tif")
+    pixels = np.asarray(Image.open(io.BytesIO(Previews().image(item(tmp_path / "faint.tif"), "256")[0])))
+    assert np.abs(pixels[..., 0] - values / 4095 * 255).max() <= 1
+
+
 def test_drawings_on_transparent_ground_are_seen_whatever_their_color(tmp_path):
     """White and black are 100 levels away from the ground of squares around them; opaque pixels are as they were."""
     clear, deep = Image.new("RGBA", (60, 40)), np.full((40, 60), 7, np.uint16)

@@ -1,4 +1,7 @@
-"""The images of items as the page shows them: decoded here, never the files themselves, at the size of the viewport."""
+"""The images of items as the page shows them: decoded here, never the files themselves, at the size of the viewport.
+
+People see what models read, but for transparent pixels, which are not laid on white, and for images that would be black.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,7 @@ class Previews:
         _check_file(path)
         header = _header(path)
         shrink = None if header is None else _shrink(header, SIZES[size])
-        image = open_image(path, item.id, shrink=shrink, ground=_checkered)
+        image = open_image(path, item.id, shrink=shrink, ground=_checkered, lift=True)
         image.thumbnail((SIZES[size], SIZES[size]), Image.Resampling.LANCZOS)
         out = io.BytesIO()
         if max(image.size) <= _SMALL:
