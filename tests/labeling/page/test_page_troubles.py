@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+import unicodedata
 from itertools import pairwise
 
 import pytest
@@ -57,6 +59,58 @@ def test_the_page_tries_again_soon_and_at_once_when_it_is_looked_at(tmp_path, di
     page.unroute("**/api/events")
     page.evaluate("() => dispatchEvent(new Event('online'))")
     expect(page.locator("#saved")).to_have_attribute("data-state", "saved", timeout=2000)
+
+
+def test_answers_keep_their_order_when_the_clock_is_set_back(tmp_path, digits, serve, visit, at):
+    folder = tmp_path / "p"
+    address = serve(digits, "--project", str(folder), "--classes", "even,odd", "--who", "anna")
+    page = visit(address, expected=["ERR_FAILED"], clock=True)
+    person = at(page)
+    person.settled()
+    page.route("**/api/events", lambda route: route.abort())
+    item = person.press("1")
+    page.clock.set_system_time(page.evaluate("() => Date.now()") / 1000 - 86_400)
+    page.keyboard.press("Backspace")
+    person.sees(item)
+    person.press("2")
+    page.reload()
+    expect(page.locator("#saved")).to_contain_text("3 answers wait")
+    page.unroute("**/api/events")
+    page.evaluate("() => dispatchEvent(new Event('online'))")
+    person.settled()
+    with Project.open(folder) as project:
+        said = [each.event for each in project.events() if each.event.kind in ("label", "undo")]
+        assert [(event.kind, event.label) for event in said] == [("label", "even"), ("undo", None), ("label", "odd")]
+        assert project.labels() == {item: "odd"}
+
+
+def test_what_a_search_finds_is_marked_letter_by_letter(tmp_path, serve, visit):
+    """As Python's case folding finds it, for every letter that it changes."""
+    table = tmp_path / "streets.csv"
+    table.write_text("id,text\na,In der großen Straße\nb,IM OFFICE\n", encoding="utf-8")
+    page = visit(serve(table, "--project", str(tmp_path / "p"), "--classes", "good,bad"))
+    page.wait_for_selector(".stage[aria-busy=false]")
+    page.keyboard.press("/")
+    for typed, found in (("strasse", "Straße"), ("grossen s", "großen S"), ("oﬃce", "OFFICE"), ("ss", "ß")):
+        page.fill("#search-q", typed)
+        expect(page.locator("#search mark").first).to_have_text(found)
+    letters = [
+        letter
+        for n in range(sys.maxunicode + 1)
+        if not 0xD800 <= n < 0xE000 and (letter := chr(n)) != letter.casefold()
+    ]
+    assert len(letters) > 1000
+    marks = """async (pairs) => {
+        const { marked } = await import("/static/dom.js");
+        const text = (part) => (part.tagName === "MARK" ? `[${part.textContent}]` : part);
+        return pairs.map(([letter, sought]) => marked(`·${letter}·${letter}`, [sought]).map(text).join(""));
+    }"""
+    got = page.evaluate(marks, [(letter, letter.casefold()) for letter in letters])
+    written = [unicodedata.normalize("NFC", letter) for letter in letters]
+    assert [(a, b) for a, b in zip(got, written, strict=True) if a != f"·[{b}]·[{b}]"] == []
+    assert page.evaluate(marks, [("ß", "s"), ("a", "(a|·"), ("é", "e\u0301"), ("😀", "😀·")]) == [
+        *("·[ß]·[ß]", "·a·a", "·[é]·[é]", "·[😀·]😀"),
+    ]
 
 
 def test_a_damaged_image_is_asked_for_once_and_skipped(tmp_path, digits, serve, visit, at):

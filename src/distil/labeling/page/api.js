@@ -68,7 +68,6 @@ export function tabName() {
  */
 export class Outbox {
   #kept = [];
-  #number = 0;
   #flying = false;
   #timer = 0;
   #failures = 0; // since the last try that did not fail
@@ -171,8 +170,9 @@ export class Outbox {
   }
 
   #keep(event) {
-    this.#number += 1;
-    const name = `${this.prefix}${String(Date.now()).padStart(15, "0")}:${String(this.#number).padStart(6, "0")}:${event.key}`;
+    const last = this.#names().at(-1)?.slice(this.prefix.length) ?? "0";
+    const number = String(parseInt(last, 10) + 1).padStart(15, "0"); // counted, because a clock may be set back
+    const name = `${this.prefix}${number}:${event.key}`;
     this.#kept.push({ name, tab: this.tab, event });
     try {
       localStorage.setItem(name, JSON.stringify({ tab: this.tab, event }));
@@ -181,8 +181,12 @@ export class Outbox {
     }
   }
 
+  /** The names of the events in localStorage, also those of other tabs, in the order in which they were made. */
+  #names() {
+    return Object.keys(localStorage).filter((name) => name.startsWith(this.prefix)).sort();
+  }
+
   #read() {
-    const names = Object.keys(localStorage).filter((name) => name.startsWith(this.prefix));
-    this.#kept = names.sort().map((name) => ({ name, ...JSON.parse(localStorage.getItem(name)) }));
+    this.#kept = this.#names().map((name) => ({ name, ...JSON.parse(localStorage.getItem(name)) }));
   }
 }

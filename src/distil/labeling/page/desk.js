@@ -30,7 +30,7 @@ export class Desk extends EventTarget {
     this.project = project;
     this.tab = tab;
     this.queue = new Queue(project.settings.prefetch, pixels);
-    this.outbox = new Outbox(tab, `distil:${project.id}:${project.who}:`, {
+    this.outbox = new Outbox(tab, `distil:${project.id}:${encodeURIComponent(project.who)}:`, {
       wishes: () => ({ want: this.queue.wanted, have: [...this.grid, ...this.queue.ids].slice(0, MOST_HELD) }),
       reply: (reply, wishes) => this.#reply(reply, wishes),
       state: (save) => this.#saved(save),

@@ -53,10 +53,38 @@ export function note(text, kind = "plain") {
   hiding = setTimeout(() => { element.hidden = true; }, kind === "error" ? 12000 : 4000);
 }
 
+/** A text without case, as the server searches it, and where the letter of each of its units begins and ends: some become two. */
+function folded(text) {
+  const starts = [];
+  const ends = [];
+  let plain = "";
+  let at = 0;
+  for (const letter of text) {
+    const written = letter.toLowerCase().toUpperCase().toLowerCase(); // "ss" for both forms of the German sharp s
+    plain += written;
+    for (let n = 0; n < written.length; n++) {
+      starts.push(at);
+      ends.push(at + letter.length);
+    }
+    at += letter.length;
+  }
+  return { plain, starts, ends };
+}
+
 /** A text in nodes, with the occurrences of the words marked. */
 export function marked(text, words) {
-  const sought = words.filter(Boolean).map((word) => word.normalize().replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const sought = words.filter(Boolean).map((word) => folded(word.normalize()).plain.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   if (sought.length === 0) return [text];
-  const parts = text.normalize().split(new RegExp(`(${sought.join("|")})`, "giu"));
-  return parts.map((part, n) => (n % 2 ? h("mark", null, part) : part));
+  const shown = text.normalize();
+  const { plain, starts, ends } = folded(shown);
+  const parts = [];
+  let done = 0;
+  for (const { 0: { length }, index } of plain.matchAll(new RegExp(sought.join("|"), "gu"))) {
+    const start = Math.max(done, starts[index]);
+    const end = ends[index + length - 1];
+    if (end <= start) continue; // the other half of a letter that is marked
+    parts.push(shown.slice(done, start), h("mark", null, shown.slice(start, end)));
+    done = end;
+  }
+  return [...parts, shown.slice(done)];
 }
