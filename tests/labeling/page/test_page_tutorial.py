@@ -89,7 +89,7 @@ def picture(page, name):
 def walk(tmp_path, monkeypatch, serve, stop, visit, capsys):
     """``walk(heading, label)``: run the blocks of a walk; ``label(page)`` answers on the page. Gives what is printed."""
     monkeypatch.chdir(tmp_path)
-    space = {"__name__": "page", "csv": csv}  # the first walk imports it
+    space = {}
 
     def run(command, label):
         words = shlex.split(command)
@@ -108,6 +108,7 @@ def walk(tmp_path, monkeypatch, serve, stop, visit, capsys):
             if language == "python":
                 exec(compile(code, str(PAGE), "exec"), space)
             else:
+                space.clear()  # a reader may leave Python for the terminal
                 for command in code.splitlines():
                     run(command, label)
         return capsys.readouterr().out
@@ -148,7 +149,7 @@ def test_texts(walk):
 
 def test_a_team(walk, visit):
     table = next(code for language, code in blocks("Texts") if language == "python")
-    exec(compile(table, str(PAGE), "exec"), {"csv": csv})
+    exec(compile(table, str(PAGE), "exec"), {})
 
     def label(anna):
         answer(anna, 6, opinion)

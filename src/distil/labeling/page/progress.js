@@ -105,7 +105,7 @@ class Progress {
         this.app.note("Press Ctrl+C to copy the address.");
       }
     };
-    this.link.replaceChildren(h("p", null, `${who} opens this address. It works once; this browser is then ${who}’s.`), h("p", { class: "row" }, address, button({ onclick: copy }, "Copy")));
+    this.link.replaceChildren(h("p", null, `${who} opens this address. It works once: the browser that opens it is then ${who}’s.`), h("p", { class: "row" }, address, button({ onclick: copy }, "Copy")));
   }
 
   #mine() {
