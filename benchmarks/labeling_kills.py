@@ -29,12 +29,16 @@ _NETWORK = 0.004  # seconds between a commit and the moment at which the client 
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the kills and print what was found, or be one client."""
+    """Run the kills and write what was found, or be one client."""
     if argv and argv[0] == "client":
         _client(Path(argv[1]), argv[2], Path(argv[3]))
+    from benchmarks.machine import write
+
     with tempfile.TemporaryDirectory() as folder:
         found = kills(Path(folder), int(argv[0]) if argv else 50)
-    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    rows = "".join(f"| {quantity} | {value:,} |\n" for quantity, value in found.items())
+    title = "Clients of a labeling project, killed under load"
+    write("labeling_kills", f"# {title}\n\nFrom `python -m benchmarks labeling_kills`.\n\n| | |\n|---|---|\n{rows}")
     return 0
 
 
