@@ -254,8 +254,9 @@ def withdraw(
         wanted = None if chosen is None else _items_in(opened, chosen)
         if unanswered:
             leases = [each for each in opened.leases() if _matches(each, wanted, of)]
-            for item, who in leases:
-                opened.release([item], who, person(None))
+            with opened.together():
+                for item, who in leases:
+                    opened.release([item], who, person(None))
             return {"withdrawn": 0, "released": len(leases)}
         answers = [each for each in opened.state().answers if _matches(each, wanted, of)]
         opened.withdraw(answers, person(None))
