@@ -23,3 +23,8 @@ def as_task(task: object) -> Task:
             f"task must be one of {', '.join(map(repr, TASKS))}, got {task!r}{nearest(str(task), TASKS)}"
         )
     return task
+
+
+def least_outputs(task: Task) -> int:
+    """The smallest number of outputs of a model: two classes; or one label, or one predicted number."""
+    return 2 if task == "classification" else 1

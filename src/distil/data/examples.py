@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from distil.data.arrays import Array, Series, check_plain, is_array, one_axis, scalar, take
 from distil.data.frames import row_names, values_of
 from distil.data.headers import is_no_text
-from distil.data.labels import as_labels
+from distil.data.labels import labels_of
 from distil.errors import InvalidInput
+from distil.tasks import Task
 
 
 @runtime_checkable
@@ -36,19 +37,20 @@ GivenData = Data | Sequence[Any] | Series
 """Examples as callers pass them: lists and data frames too (which have the attributes of a ``Series``); ``as_data`` reads them."""
 
 
-class LabeledSet(Dataset[tuple[Any, int]]):
+class LabeledSet(Dataset[tuple[Any, Any]]):
     """Some examples of a data set with their labels: a map-style data set of pairs (x, y).
 
     Args:
         data: An array, or a map-style Dataset of inputs or of tuples whose first element is the input.
         ids: Positions in ``data``, (M,) whole numbers.
-        y: Labels, (M,) whole numbers.
+        y: Labels, (M,) whole numbers; for other tasks rows of 0 and 1, (M, L), or targets, (M,) or (M, T).
+        task: The task, which says what labels are.
 
     Raises:
         InvalidInput: Ids or labels are not whole numbers, or there are more labels than ids or fewer.
     """
 
-    def __init__(self, data: Data, ids: Tensor, y: Tensor) -> None:
+    def __init__(self, data: Data, ids: Tensor, y: Tensor, task: Task = "classification") -> None:
         self.data = data
         positions = one_axis(ids, "ids")
         if len(positions) and positions.dtype.kind not in "iu":
@@ -56,13 +58,14 @@ class LabeledSet(Dataset[tuple[Any, int]]):
                 f"ids of a LabeledSet must be whole numbers, positions in its data; got {positions.dtype}"
             )
         self.ids = torch.from_numpy(positions.astype(np.int64))
-        self.y = as_labels(y, "y", count=len(self.ids), ids=self.ids)
+        self.y = labels_of(task, y, "y", self.ids)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, row: int) -> tuple[Any, int]:
-        return input_of(self.data[int(self.ids[row])]), int(self.y[row])  # type: ignore[index]
+    def __getitem__(self, row: int) -> tuple[Any, Any]:
+        y = self.y[row]
+        return input_of(self.data[int(self.ids[row])]), int(y) if y.ndim == 0 else y  # type: ignore[index]
 
     @property
     def x(self) -> Tensor | None:

@@ -16,12 +16,86 @@ from distil.data.cells import with_control
 from distil.data.frames import check_same_order
 from distil.data.ids import as_name
 from distil.errors import InvalidInput, nearest
+from distil.tasks import Task
 
 _SHOWN = 10
 _NOT_LISTS = (Set, Iterator, Mapping, str, bytes)
 
 Classes = Sequence[Any] | np.ndarray[Any, Any]
 """All classes, in the order of a model's columns."""
+
+
+def labels_of(
+    task: Task,
+    labels: Any,  # noqa: ANN401 - any argument of a caller
+    what: str,
+    ids: Tensor,
+    names: Sequence[Any] | None = None,
+    *,
+    classes: Classes | None = None,
+    column_labels: bool = False,
+    columns: int | None = None,
+    advice: str = "",
+) -> Tensor:
+    """The labels of the examples ``ids`` (M,), in the form that models of the task are trained on.
+
+    Classes are columns of the outputs, (M,) int64; label sets are rows of 0 and 1, (M, L) float64; targets are numbers, (M, T)
+    float64. ``columns`` is the number of outputs, where it is known. For the other arguments see :func:`as_labels` and
+    :func:`as_label_sets`.
+    """
+    given: dict[str, Any] = {"count": len(ids), "ids": ids, "names": names}
+    if task == "regression":
+        found = as_targets(labels, what, **given)
+    elif task == "multilabel":
+        found = as_label_sets(labels, what, **given, classes=classes)
+    else:
+        found = as_labels(labels, what, **given, classes=classes, column_labels=column_labels, advice=advice)
+    if columns is not None and len(found):
+        _check_columns(found, columns, what)
+    return found
+
+
+def _check_columns(y: Tensor, columns: int, what: str) -> None:
+    """Refuse labels that do not fit the outputs of a model."""
+    if y.ndim == 1 and int(y.max()) >= columns:
+        raise InvalidInput(f"{what}: {int(y.max())} is not one of the {columns} classes")
+    if y.ndim == 2 and y.shape[1] != columns:
+        numbers = "1 number" if columns == 1 else f"{columns} numbers"
+        raise InvalidInput(
+            f"{what} must have {numbers} for each example, one for each output of the model; got {y.shape[1]}"
+        )
+
+
+def as_given(task: Task, y: Tensor, classes: Sequence[Any] | None) -> list[Any]:
+    """Labels of a tensor as callers give them: classes, lists of names or of 0 and 1, numbers or lists of numbers.
+
+    ``labels_of`` reads them again.
+
+    Args:
+        task: The task.
+        y: Labels in the form of ``labels_of``.
+        classes: The names of the classes; None: they are numbered.
+    """
+    if task == "classification":
+        return [column if classes is None else classes[column] for column in y.tolist()]
+    if task == "regression":
+        return y[:, 0].tolist() if y.shape[1] == 1 else y.tolist()
+    rows = y.int().tolist()
+    if classes is None:
+        return rows
+    return [[name for name, has in zip(classes, row, strict=True) if has] for row in rows]
+
+
+def no_labels(task: Task, count: int, columns: int) -> Tensor:
+    """The labels of ``count`` examples that have none: -1 for classes, else rows of NaN with a column for each output."""
+    if task == "classification":
+        return torch.full((count,), -1, dtype=torch.long)
+    return torch.full((count, columns), math.nan, dtype=torch.float64)
+
+
+def are_known(y: Tensor) -> Tensor:
+    """Whether each example has a label, (N,) bool; see ``no_labels``."""
+    return y >= 0 if y.ndim == 1 else ~y.isnan().any(1)
 
 
 def as_labels(
@@ -122,12 +196,24 @@ def as_label_sets(
     count: int,
     ids: Tensor,
     names: Sequence[Any] | None = None,
+    classes: Classes | None = None,
 ) -> Tensor:
-    """Labels of multi-label data: whether each example has each label, (M, L) float64 of 0 and 1; arguments as for ``as_targets``.
+    """Labels of multi-label data: whether each example has each label, (M, L) float64 of 0 and 1.
+
+    Args:
+        labels: A row of 0 and 1 for each example, in any form that :func:`as_targets` takes; or, where ``classes`` are texts, a
+            list of names for each example, which is empty for an example without labels.
+        what: The caller's name for the labels, for messages.
+        count: The number of examples, M.
+        ids: Positions of the examples, (M,), for messages.
+        names: The caller's names of all positions; None: positions are the names.
+        classes: The names of the labels, in the order of the columns; None: they are numbered.
 
     Raises:
-        InvalidInput: See :func:`as_targets`; or a number is neither 0 nor 1.
+        InvalidInput: See :func:`as_targets`; or a number is neither 0 nor 1, or a name is not in ``classes``.
     """
+    if classes is not None and _hold_names(labels):
+        labels = _rows_of_names(labels, what, list(classes), ids, names)
     found = as_targets(labels, what, count=count, ids=ids, names=names)
     wrong = (found != 0) & (found != 1)
     if bool(wrong.any()):
@@ -136,7 +222,42 @@ def as_label_sets(
             f"{what} must have a column of 0 and 1 for each label; got {float(found[wrong][0]):g} for id "
             f"{called(ids[[row]], names)[0]!r}"
         )
+    if classes is not None and found.shape[1] != len(classes):
+        raise InvalidInput(
+            f"{what} must have a column for each of the {len(classes)} labels, got {found.shape[1]}; or a list of names for each "
+            "example"
+        )
     return found
+
+
+def _hold_names(labels: Any) -> bool:  # noqa: ANN401 - any argument of a caller
+    """Whether labels are lists of names, not rows of numbers; lists without any entry hold no names and no numbers."""
+    if not isinstance(labels, (list, tuple, ValuesView)):
+        return False
+    entries = [entry if isinstance(entry, (list, tuple, Set)) else [entry] for entry in labels]
+    held = [value for entry in entries for value in entry]
+    return bool(entries) and all(isinstance(value, str) for value in held)
+
+
+def _rows_of_names(
+    labels: Collection[Any], what: str, classes: list[Any], ids: Tensor, names: Sequence[Any] | None
+) -> list[list[int]]:
+    """Rows of 0 and 1 for lists of names."""
+    column = {_composed(name): place for place, name in enumerate(classes)}
+    rows = []
+    for place, entry in enumerate(labels):
+        where = f"{what} of id {called(ids[[place]], names)[0]!r}" if place < len(ids) else what
+        if isinstance(entry, str):
+            raise InvalidInput(f"{where}: expected a list of names, such as {[classes[0]]!r} or [], got {entry!r}")
+        wrong = next((name for name in entry if _composed(name) not in column), None)
+        if wrong is not None:
+            known = ", ".join(map(repr, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
+            raise InvalidInput(
+                f"{where}: {wrong!r} is not one of the {len(classes)} labels, {known}{_hint(wrong, classes)}"
+            )
+        chosen = {column[_composed(name)] for name in entry}
+        rows.append([int(place in chosen) for place in range(len(classes))])
+    return rows
 
 
 def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  # noqa: ANN401 - any argument of a caller

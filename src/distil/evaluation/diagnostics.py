@@ -96,8 +96,10 @@ def training_note(accuracy: float, y: Tensor) -> str | None:
 
     Args:
         accuracy: The training accuracy at the end.
-        y: The labels trained on, (n,), n >= 1.
+        y: The labels trained on, (n,), n >= 1; nothing is said of label sets and targets, which have no most frequent class.
     """
+    if y.ndim > 1:
+        return None
     largest = int(y.bincount().max())
     if largest == len(y):
         return f"{all_labels_are(len(y))} of one class, so there was nothing to learn but to answer it"

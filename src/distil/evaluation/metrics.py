@@ -1,6 +1,7 @@
-"""Metrics of predictions: from their confusion matrix, and the calibration of their confidence.
+"""Metrics of predictions of classes, from their confusion matrix, with the calibration of their confidence; of labels; of numbers.
 
-``METRICS`` lists the metrics of an evaluation. To add a metric, add an entry there: runs, tables and pages read the list.
+``METRICS_OF`` lists the metrics of an evaluation for each task; the first is its main metric. To add a metric, add an entry there:
+runs, tables and pages read the list.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
+from distil.tasks import Task
 
 
 def confusion(predicted: Tensor, true: Tensor, num_classes: int) -> Tensor:
@@ -122,26 +124,100 @@ def check_classes(what: str, classes: Tensor, num_classes: int) -> None:
         raise InvalidInput(f"{what} must be classes from 0 to {num_classes - 1}, got {low} to {high}")
 
 
+def label_metrics(predicted: Tensor, true: Tensor) -> dict[str, float]:
+    """Macro F1, micro F1 and subset accuracy of label sets, as fractions in [0, 1].
+
+    As in scikit-learn with ``zero_division=nan``, macro F1 is the mean over the labels that an example has or is predicted to have:
+    the F1 of any other label is undefined. Where no example has or is predicted to have a label, all predictions are right, and
+    both F1 are 1. Subset accuracy is the share of examples whose labels are all right.
+
+    Args:
+        predicted: Whether each example is predicted to have each label, (N, L) bool, N >= 1.
+        true: Whether it has the label, (N, L) bool.
+
+    Raises:
+        InvalidInput: There are no examples, or the shapes differ or are not (N, L).
+    """
+    _check_rows(predicted, true)
+    hits = (predicted & true).sum(0).double()  # (L,)
+    both = predicted.sum(0).double() + true.sum(0).double()
+    occurs = both > 0
+    some = bool(occurs.any())
+    return {
+        "macro_f1": float((2 * hits[occurs] / both[occurs]).mean()) if some else 1.0,
+        "micro_f1": float(2 * hits.sum() / both.sum()) if some else 1.0,
+        "subset_accuracy": float((predicted == true).all(1).double().mean()),
+    }
+
+
+def target_metrics(predicted: Tensor, true: Tensor) -> dict[str, float]:
+    """R2, root mean squared error and mean absolute error of predicted numbers; each is the mean over the T targets.
+
+    R2 = 1 - sum (y - p)^2 / sum (y - mean y)^2, the share of the variance that the predictions explain: below 0 where they are
+    worse than the mean of ``true``. Where all true values of a target are equal it is undefined, and counts as 1 for predictions
+    that are all right and as 0 for others, as in scikit-learn. The errors are in the unit of the targets.
+
+    Args:
+        predicted: Predictions, (N, T), N >= 1.
+        true: Targets, (N, T).
+
+    Raises:
+        InvalidInput: There are no examples, or the shapes differ or are not (N, T).
+    """
+    _check_rows(predicted, true)
+    away = predicted.double() - true.double()
+    squared = away.square().mean(0)  # (T,)
+    variance = (true.double() - true[:1].double()).var(0, correction=0)  # exactly 0 for equal values
+    constant = (squared == 0).double()
+    r2 = torch.where(variance > 0, 1 - squared / variance.masked_fill(variance == 0, 1), constant)
+    return {
+        "r2": float(r2.mean()),
+        "rmse": float(squared.sqrt().mean()),
+        "mae": float(away.abs().mean()),
+    }
+
+
+def _check_rows(predicted: Tensor, true: Tensor) -> None:
+    if predicted.ndim != 2 or predicted.shape != true.shape or len(true) == 0:
+        raise InvalidInput(
+            f"predicted and true must be two arrays of one shape, with a row for each of at least one example; got "
+            f"{tuple(predicted.shape)} and {tuple(true.shape)}"
+        )
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric that every evaluation of a run computes.
 
     Attributes:
         words: Its name in tables and pages.
-        measure: Function from logits (T, C) and true classes (T,) to the metric.
+        measure: Function from the outputs of a model and the labels of the test examples to the metric: logits (T, C) and true
+            classes (T,); or probabilities of labels, or predictions, and labels, all with a column for each output.
         of_constant: Function from the share of one class in the examples, and C, to the metric of predicting this class with
-            certainty; all C classes occur in the examples.
-        higher_is_better: Whether larger numbers are better; only these metrics are tested and written to ``results.csv``.
+            certainty; all C classes occur in the examples. None where there are no classes.
+        higher_is_better: Whether larger numbers are better.
+        tested: Whether strategies are compared by it; only these metrics are written to ``results.csv``.
+        percent: Whether it is a share, which tables show in percent; else it is in the unit of the targets.
     """
 
     words: str
     measure: Callable[[Tensor, Tensor], float]
-    of_constant: Callable[[float, int], float]
+    of_constant: Callable[[float, int], float] | None = None
     higher_is_better: bool = True
+    tested: bool = True
+    percent: bool = True
 
 
 def _of_counts(name: str) -> Callable[[Tensor, Tensor], float]:
     return lambda logits, true: metrics(logits.argmax(1), true, logits.shape[1])[name]
+
+
+def _of_labels(name: str) -> Callable[[Tensor, Tensor], float]:
+    return lambda probs, true: label_metrics(probs > 0.5, true > 0.5)[name]
+
+
+def _of_targets(name: str) -> Callable[[Tensor, Tensor], float]:
+    return lambda predicted, true: target_metrics(predicted, true)[name]
 
 
 METRICS: Mapping[str, Metric] = {
@@ -153,6 +229,27 @@ METRICS: Mapping[str, Metric] = {
         lambda logits, true: calibration_error(logits.float().softmax(1), true),
         lambda share, _: 1 - share,
         higher_is_better=False,
+        tested=False,
     ),
 }
-"""The metrics of an evaluation by their names in an ``evaluated`` event."""
+"""The metrics of an evaluation in classification by their names in an ``evaluated`` event."""
+
+METRICS_OF: Mapping[Task, Mapping[str, Metric]] = {
+    "classification": METRICS,
+    "multilabel": {
+        "macro_f1": Metric("macro-F1", _of_labels("macro_f1")),
+        "micro_f1": Metric("micro-F1", _of_labels("micro_f1")),
+        "subset_accuracy": Metric("subset accuracy", _of_labels("subset_accuracy")),
+    },
+    "regression": {
+        "r2": Metric("R2", _of_targets("r2")),
+        "rmse": Metric("RMSE", _of_targets("rmse"), higher_is_better=False, percent=False),
+        "mae": Metric("MAE", _of_targets("mae"), higher_is_better=False, percent=False),
+    },
+}
+"""The metrics of each task, its main metric first."""
+
+
+def main_metric(task: Task) -> str:
+    """The metric of the table, of the target and of the ceiling."""
+    return next(iter(METRICS_OF[task]))

@@ -22,7 +22,6 @@ from distil.experiment.ceiling import best_selection
 from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import CEILING, StrategySpec
-from distil.experiment.evaluate import evaluate
 from distil.experiment.first_round import FirstRound
 from distil.experiment.initial import chosen_initial
 from distil.experiment.labeled_file import remove_labeled, write_labeled
@@ -33,6 +32,7 @@ from distil.experiment.split import Split
 from distil.experiment.warned import kept_warnings
 from distil.experiment.weights import MODEL, Weights
 from distil.rng import Rng
+from distil.selection.evaluate import evaluate
 from distil.selection.learner import Learner
 from distil.selection.oracle import Oracle, Pending, Query
 from distil.strategies.base import Selection

@@ -1,4 +1,4 @@
-"""The classes of a model: as the caller names them, as its configuration does, or as an estimator was fitted to them."""
+"""The outputs of a model: how many, and their names by the caller, by its configuration, or by what an estimator was fitted to."""
 
 from __future__ import annotations
 
@@ -11,9 +11,28 @@ from distil.data.labels import as_classes
 from distil.errors import InvalidInput, whole_number
 from distil.networks.estimator import named_classes
 from distil.networks.timm_and_transformers import class_names
+from distil.tasks import Task
 
 
-def known_classes(
+def known_outputs(
+    model: object, num_classes: int | None, classes: Sequence[Any] | None, task: Task
+) -> tuple[int, list[Any] | None, bool]:
+    """The number of outputs, the names of classes or labels (None: they are numbered), and whether labels may be numbers too."""
+    if task == "classification":
+        return _known_classes(model, num_classes, classes)
+    if task == "regression":
+        if classes is not None:
+            raise InvalidInput("classes are names of classes or labels, and the task is regression; leave them out")
+        return (1 if num_classes is None else num_classes), None, False
+    if classes is not None:
+        named = as_classes(classes, num_classes)
+        return len(named), named, False
+    if num_classes is None:
+        raise InvalidInput("the number of labels is missing; pass num_classes=, or the names of the labels as classes=")
+    return num_classes, None, False
+
+
+def _known_classes(
     model: object, num_classes: int | None, classes: Sequence[Any] | None
 ) -> tuple[int, list[Any] | None, bool]:
     """The number of classes, their names (None: they are numbered) and whether labels may be numbers where there are names."""

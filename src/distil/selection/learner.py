@@ -9,15 +9,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from distil.data.arrays import Array, called, from_numpy, is_array
-from distil.data.examples import GivenData, LabeledSet, Rows
-from distil.data.labels import as_labels
+from distil.data.examples import GivenData, LabeledSet, as_data
+from distil.data.labels import as_given, labels_of
 from distil.data.minibatches import Collate, reader
-from distil.errors import DistilWarning, InvalidInput, all_labels_are
+from distil.errors import DistilWarning, InvalidInput
 from distil.evaluation.diagnostics import training_note
 from distil.networks.base import Network
 from distil.networks.estimator import Estimator, is_estimator
@@ -26,15 +25,18 @@ from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import is_skorch, wrap
 from distil.rng import Rng, as_rng
 from distil.selection.arguments import as_collate, as_costs, as_pool, with_class_names
+from distil.selection.estimator_fit import check_estimator_settings, fit_estimator
+from distil.selection.evaluate import evaluate
 from distil.selection.ids import Ids, split_pair
-from distil.selection.known_classes import known_classes
+from distil.selection.known_classes import known_outputs
 from distil.selection.pool import Pool
 from distil.selection.select import select
 from distil.selection.state import KEYS, check_weights, checked_number, checked_pool, state_of
 from distil.strategies.auto import settled
 from distil.strategies.base import Needs, Selection, Strategy
-from distil.strategies.registry import as_strategy, for_classes
+from distil.strategies.registry import as_strategy, for_classes, for_task
 from distil.system.runtime import Runtime, as_runtime
+from distil.tasks import Task
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
 from distil.training.linear_head import HeadConfig, LinearHead, fit_head
@@ -50,11 +52,11 @@ Fit = Callable[[Any, LabeledSet, int], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """The default ``fit`` of a learner: cross entropy on the labeled examples, by ``distil.training.fit``.
+    """The default ``fit`` of a learner: the loss of its task on the labeled examples, by ``distil.training.fit``.
 
     Attributes:
         config: Optimizer, epochs, early stopping.
-        num_classes: Number of classes, C.
+        num_classes: Number of classes, C; or of labels, or of targets.
         rng: Randomness of minibatch order and dropout; round r draws from ``rng.child(r)``.
         transform: A function that prepares a minibatch of inputs.
         augment: A function that changes a training minibatch at random, before ``transform``.
@@ -62,6 +64,7 @@ class Trainer:
         network: A function from the module to the Network that reads its inputs and logits, as for scoring; default: ``wrap``.
         collate: A function from a list of examples to their minibatch; default: PyTorch's.
         device: The device to train on; default: that of the parameters.
+        task: What outputs and labels are.
     """
 
     config: FitConfig
@@ -73,6 +76,7 @@ class Trainer:
     network: Callable[[Any], Network] | None = None
     collate: Collate | None = None
     device: torch.device | str | None = None
+    task: Task = "classification"
 
     def __call__(self, module: nn.Module, labeled: LabeledSet, round: int) -> FitResult:  # noqa: A002 - documented name
         """Train ``module`` in place."""
@@ -83,6 +87,7 @@ class Trainer:
             "augment": self.augment,
             "device": self.device,
             "network": self._network(module),
+            "task": self.task,
         }
         x = labeled.x if self.collate is None else None
         if x is not None:
@@ -93,7 +98,8 @@ class Trainer:
 
     def _network(self, module: nn.Module) -> TorchNetwork | None:
         """The network that reads the module; None for a Network of the user's own class, which cannot be trained through."""
-        network = wrap(module, num_classes=self.num_classes) if self.network is None else self.network(module)
+        own = wrap(module, num_classes=self.num_classes, task=self.task) if self.network is None else None
+        network = own or self.network(module)  # type: ignore[misc]
         return network if isinstance(network, TorchNetwork) else None
 
 
@@ -115,7 +121,7 @@ class HeadTrainer:
 
     def __call__(self, module: LinearHead, labeled: LabeledSet, round: int) -> FitResult:  # noqa: A002, ARG002 - the loop's word
         """Fit ``module`` in place."""
-        network = wrap(module) if self.network is None else self.network(module)
+        network = wrap(module, task=module.task) if self.network is None else self.network(module)
         x = reader(labeled.data, self.collate)(labeled.ids)
         x = network.training_inputs(x) if isinstance(network, TorchNetwork) else x
         return fit_head(module, x if self.transform is None else self.transform(x), labeled.y, self.config)
@@ -134,6 +140,7 @@ class Learner:
             first weights; an estimator's ``fit`` always starts anew.
         strategy: A strategy or its name; a parameter ``n_classes`` that was left out is ``num_classes``.
         num_classes: Number of classes, C; labels are 0..C-1, whether or not all occur. Default: as many as there are ``classes``.
+            For ``task="multilabel"`` the number of labels; for ``task="regression"`` that of targets, 1 by default.
         classes: Names of the classes, texts or numbers, in the order of the model's outputs: labels are then these names, in
             ``label`` and ``labels``, and ``fit`` gets their columns. An estimator is fitted to the names. Default: the classes
             that an estimator was fitted to; or the names in the configuration of a transformers model, whose labels may be
@@ -160,6 +167,8 @@ class Learner:
         rng: A seed or an Rng, which decides every random draw.
         seed: A seed; another name of ``rng``.
         selection_rng: A seed or an Rng for the strategy's draws alone; default: ``rng``.
+        task: ``"classification"``; ``"multilabel"``, where the label of an example is a row of 0 and 1, (L,), or a list of names
+            among ``classes``; or ``"regression"``, where it is a number or a row of T numbers.
 
     >>> x = torch.linspace(-1, 1, 100)[:, None]
     >>> learner = Learner(x, lambda: nn.Linear(1, 2), "margin_sampling", num_classes=2, fit=FitConfig(lr=1.0))
@@ -194,6 +203,7 @@ class Learner:
         rng: Rng | int | None = None,
         seed: int | None = None,
         selection_rng: Rng | int | None = None,
+        task: Task = "classification",
     ) -> None:
         if retrain not in RETRAIN:
             raise InvalidInput(f"retrain must be one of {', '.join(map(repr, RETRAIN))}, got {retrain!r}")
@@ -204,7 +214,8 @@ class Learner:
         if names is not None:
             _ = reader.index  # refuses repeated names: the names of a learner are ids
         self._ids, self.data, self.names = reader, reader.data, reader.names
-        strategy = as_strategy(strategy)
+        strategy = for_task(as_strategy(strategy), task)
+        self.task = task
         self.round = 0
         self.queries = 0
         self._rng = as_rng(rng, seed)
@@ -214,25 +225,36 @@ class Learner:
         self._collate = as_collate(collate)
         self._costs = None if costs is None else as_costs(costs, size=reader.size)
         self.module = self._built(self._build) if self._build else model
-        num_classes, self._classes, columns_too = known_classes(self.module, num_classes, classes)
+        num_classes, self._classes, self._columns_too = known_outputs(self.module, num_classes, classes, task)
         self.strategy = for_classes(strategy, num_classes)
-        self.pool = Pool(reader.size, num_classes, names=self.names, classes=self._classes, column_labels=columns_too)
+        self.pool = Pool(
+            reader.size,
+            num_classes,
+            names=self.names,
+            classes=self._classes,
+            column_labels=self._columns_too,
+            task=task,
+        )
         if candidates is not None:
             self.pool.hold_out_all_but(self._read(candidates, "candidates"))
         self._network = network or self._reader(transform, num_classes)
         restorable = isinstance(self.module, nn.Module) and not self._build and not _is_fitted_head(self.module, fit)
         self._first = (self.module, _copied(self.module)) if restorable else None
         self._reads = network
-        own = {"transform": transform, "augment": augment, "validation": self._held_out(validation, columns_too)}
+        own = {"transform": transform, "augment": augment, "validation": self._held_out(validation)}
         self._fit = fit if callable(fit) else self._trainer(fit, num_classes, own)
 
     def _reader(self, transform: Transform | None, num_classes: int) -> Callable[[Any], Network]:
         """The default for ``network``."""
-        if self._classes is not None and _is_fitted_to_names(self.module):
+        if self._classes is not None and self._is_fitted_to_names():
             return partial(Estimator, classes=self._classes)
-        return partial(wrap, inputs=_prepared(transform), num_classes=num_classes)
+        return partial(wrap, inputs=_prepared(transform), num_classes=num_classes, task=self.task)
 
-    def _held_out(self, validation: tuple[Array, Any] | None, columns_too: bool) -> tuple[Tensor, Tensor] | None:
+    def _is_fitted_to_names(self) -> bool:
+        """Whether the model's ``fit`` takes the names of classes."""
+        return self.task == "classification" and is_estimator(self.module) and not is_skorch(self.module)
+
+    def _held_out(self, validation: tuple[Array, Any] | None) -> tuple[Tensor, Tensor] | None:
         """The validation examples as tensors, with columns for labels."""
         if validation is None:
             return None
@@ -241,8 +263,12 @@ class Learner:
                 f"validation must be a pair (inputs, labels) whose inputs are an array, got {type(validation).__name__}"
             )
         x = validation[0] if isinstance(validation[0], Tensor) else from_numpy(validation[0])
-        what = "the labels of validation"
-        return x, as_labels(validation[1], what, count=len(x), classes=self._classes, column_labels=columns_too)
+        return x, self._columns_of(validation[1], "the labels of validation", len(x))
+
+    def _columns_of(self, labels: Any, what: str, count: int) -> Tensor:  # noqa: ANN401 - any argument of a caller
+        """Labels of examples apart from the pool, in the form that the model is trained on."""
+        known: dict[str, Any] = {"classes": self._classes, "column_labels": self._columns_too}
+        return labels_of(self.task, labels, what, torch.arange(count), **known)
 
     def _trainer(
         self, config: FitConfig | HeadConfig | None, num_classes: int, own: Mapping[str, Any]
@@ -269,11 +295,12 @@ class Learner:
                 device=device,
                 network=self._reads,
                 collate=self._collate,
+                task=self.task,
                 **own,
             )
         if config is None and is_estimator(self.module):
-            _check_estimator_settings(**own)
-            return partial(fit_estimator, classes=self._classes if _is_fitted_to_names(self.module) else None)
+            check_estimator_settings(**own)
+            return partial(fit_estimator, classes=self._classes if self._is_fitted_to_names() else None)
         name = type(self.module).__name__
         raise InvalidInput(f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)")
 
@@ -294,6 +321,11 @@ class Learner:
                 "leave it out"
             )
         width = self.module.linear.out_features
+        if self.module.task != self.task:
+            raise InvalidInput(
+                f"the linear head is for {self.module.task}, and the learner for {self.task}; pass LinearHead.over(..., "
+                f"task={self.task!r})"
+            )
         if width != self.pool.num_classes:
             raise InvalidInput(
                 f"the linear head has {width} classes, and the learner {self.pool.num_classes}; pass "
@@ -305,7 +337,7 @@ class Learner:
     def labeled(self) -> LabeledSet:
         """The labeled examples, as ``fit`` gets them."""
         ids = self.pool.labeled
-        return LabeledSet(self.data, ids, self.pool.labels(Selection(ids)))
+        return LabeledSet(self.data, ids, self.pool.labels(Selection(ids)), self.task)
 
     @property
     def labels(self) -> dict[Any, Any]:
@@ -314,7 +346,7 @@ class Learner:
         ``label`` takes this dict.
         """
         ids = self.pool.labeled
-        return dict(zip(called(ids, self.names), self._class_of(self.pool.labels(Selection(ids))), strict=True))
+        return dict(zip(called(ids, self.names), self._given(self.pool.labels(Selection(ids))), strict=True))
 
     @property
     def network(self) -> Network:
@@ -346,6 +378,7 @@ class Learner:
             names=self.names,
             collate=self._collate,
             elapsed=elapsed,
+            task=self.task,
             runtime=self._runtime,
             rng=self._selection_rng.child("select", self.queries),
         )
@@ -411,6 +444,22 @@ class Learner:
         self.round += 1
         return result
 
+    def evaluate(self, data: GivenData, labels: Any) -> dict[str, float]:  # noqa: ANN401 - any argument of a caller
+        """How well the model does on examples with known labels, such as a test set.
+
+        Args:
+            data: The examples, of the same kind as the pool.
+            labels: Their labels, as ``label`` takes them.
+
+        Returns:
+            ``accuracy``, ``balanced_accuracy``, ``macro_f1`` and ``calibration_error``; for ``task="multilabel"`` ``macro_f1``,
+            ``micro_f1`` and ``subset_accuracy``; for ``task="regression"`` ``r2``, ``rmse`` and ``mae``. See
+            ``distil.evaluation.metrics``.
+        """
+        examples = as_data(data)
+        y = self._columns_of(labels, "labels", len(examples))
+        return evaluate(self.network, examples, y, self._runtime, self._collate)
+
     def state_dict(self) -> dict[str, Any]:
         """The state that ``load_state_dict`` continues from: tensors, numbers, and the names of examples and classes.
 
@@ -444,16 +493,16 @@ class Learner:
         if state["module"] is not None:
             self.module.load_state_dict(state["module"])
 
-    def _class_of(self, columns: Tensor) -> list[Any]:
-        """The classes of columns, as ``label`` takes them."""
-        return [column if self._classes is None else self._classes[column] for column in columns.tolist()]
+    def _given(self, y: Tensor) -> list[Any]:
+        """Labels as ``label`` takes them."""
+        return as_given(self.task, y, self._classes)
 
     def _labeled_for(self, network: Network | None) -> Any:  # noqa: ANN401 - one of the forms that select takes
         """The labeled examples, with labels that the network understands: its classes, else columns."""
         if network is None or network.classes is None or network.column_labels:
             return self.labeled
         ids = Selection(self.pool.labeled)
-        return ids, self._class_of(self.pool.labels(ids))
+        return ids, self._given(self.pool.labels(ids))
 
     def _read(self, ids: Ids | Mapping[Any, Any], argument: str, *, ordered: bool = False) -> Selection:
         """Ids in any form as a Selection; a LabeledSet or Subset of other data is refused."""
@@ -516,57 +565,6 @@ def _described(state: object) -> str:
 def _is_fitted_head(module: object, fit: object) -> bool:
     """Whether a module is a linear head that is fitted to its optimum, rather than trained in another way that was asked for."""
     return isinstance(module, LinearHead) and (fit is None or isinstance(fit, HeadConfig))
-
-
-def _is_fitted_to_names(model: object) -> bool:
-    """Whether a model's ``fit`` takes the names of classes."""
-    return is_estimator(model) and not is_skorch(model)
-
-
-def fit_estimator(
-    model: Any,  # noqa: ANN401
-    labeled: LabeledSet,
-    round: int,  # noqa: A002, ARG001 - the loop's word
-    classes: Sequence[Any] | None = None,
-) -> object:
-    """Call ``model.fit(X, y)``; X is a frame or matrix if the pool is one, an array if the pool or its items are, else a list."""
-    x: Any = labeled.x
-    if isinstance(labeled.data, Rows):
-        x = labeled.data.batch(labeled.ids)
-    elif x is None:
-        x = [labeled[row][0] for row in range(len(labeled))]
-        x = np.stack([np.asarray(row) for row in x]) if isinstance(x[0], (Tensor, np.ndarray)) else x
-    else:
-        x = x.numpy(force=True)
-    y = labeled.y.numpy()
-    y = y if classes is None else np.asarray(classes)[y]
-    try:
-        return model.fit(x, y)
-    except ValueError as error:
-        raise InvalidInput(_why_no_fit(type(model).__name__, y, error)) from error
-
-
-def _why_no_fit(name: str, y: np.ndarray[Any, Any], error: ValueError) -> str:
-    """The message for an estimator whose ``fit`` failed."""
-    seen = np.unique(y)
-    if len(seen) == 1:
-        return (
-            f"{name} needs labels of at least two classes, and {all_labels_are(len(y))} {seen[0].item()!r}; label examples of "
-            "another class before fit()"
-        )
-    return (
-        f"{name} cannot be trained on these examples: {' '.join(str(error).split())}; if columns hold texts or missing values, "
-        "prepare them in a Pipeline (ColumnTransformer, OneHotEncoder, SimpleImputer)"
-    )
-
-
-def _check_estimator_settings(**settings: object) -> None:
-    unusable = [f"{name}=" for name, value in settings.items() if value is not None]
-    if unusable:
-        raise InvalidInput(
-            f"{' and '.join(unusable)} cannot be used with an estimator; put the preparation of inputs into a Pipeline, or pass "
-            "your own function as fit"
-        )
 
 
 def _copied(module: nn.Module) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distil.data.labels import as_labels
+from distil.data.labels import labels_of, no_labels
 from distil.errors import InvalidInput, nearest, whole_number
 from distil.selection.ids import IdReader, Ids
 from distil.strategies.base import Selection
+from distil.tasks import Task, least_outputs
 
 UNLABELED, ASKED, LABELED, SKIPPED, HELD_OUT = range(5)
 _STATES = {
@@ -57,10 +58,11 @@ class Pool:
 
     Args:
         size: Number of examples; ids are 0..size-1.
-        num_classes: Number of classes; labels are 0..num_classes-1.
+        num_classes: Number of classes; labels are 0..num_classes-1. For other tasks, the number of labels or of targets.
         names: The caller's names of the examples; events may then contain names instead of ids.
         classes: The caller's names of the classes, one per class; labels in events are then these names.
         column_labels: Whether labels may also be the numbers of the classes where ``classes`` are given.
+        task: The task, which says what labels are.
 
     >>> pool = Pool(4, num_classes=2)
     >>> pool.record({"event": "asked", "ids": [1, 3]})
@@ -77,20 +79,24 @@ class Pool:
         names: Sequence[Any] | None = None,
         classes: Sequence[Any] | None = None,
         column_labels: bool = False,
+        task: Task = "classification",
     ) -> None:
         count = whole_number(num_classes)
         if count is None:
             raise InvalidInput(f"num_classes must be a whole number, got {num_classes!r}")
-        if size < 1 or count < 2:
+        least = least_outputs(task)
+        if size < 1 or count < least:
+            what = "two classes" if least == 2 else "one output"
             raise InvalidInput(
-                f"a pool needs at least one example and two classes, got size={size}, num_classes={num_classes}"
+                f"a pool needs at least one example and {what}, got size={size}, num_classes={num_classes}"
             )
         self.num_classes = count
         self._reader = IdReader(size, names)
-        self._classes = range(count) if classes is None else classes
+        self.task = task
+        self._classes = range(count) if classes is None and task == "classification" else classes
         self._column_labels = column_labels
         self._states = torch.full((size,), UNLABELED, dtype=torch.int8)
-        self._labels = torch.full((size,), -1, dtype=torch.long)
+        self._labels = no_labels(task, size, count)
 
     def __len__(self) -> int:
         return len(self._states)
@@ -121,7 +127,7 @@ class Pool:
         return self._in(SKIPPED)
 
     def labels(self, ids: Ids) -> Tensor:
-        """The labels of labeled ids, (M,) int64; InvalidInput if one of them has no label."""
+        """The labels of labeled ids, (M,) int64, or a row for each of other tasks; InvalidInput if one of them has no label."""
         rows = self._reader.positions(ids, "ids")
         if not bool((self._states[rows] == LABELED).all()):
             raise InvalidInput(f"id {self._reader.name(rows[self._states[rows] != LABELED][0])!r} has no label")
@@ -148,23 +154,24 @@ class Pool:
         for state, why in {HELD_OUT: "is held out and cannot be {event}", **_REFUSALS[kind]}.items():
             self._refuse(rows, state, why.format(event=kind))
         if kind == "unlabeled":
-            self._labels[rows] = -1
+            self._labels[rows] = no_labels(self.task, len(rows), self.num_classes)
         if kind == "labeled":
-            labels = event.get("labels", ())
-            columns = as_labels(
-                labels,
-                "labels",
-                count=len(rows),
-                classes=self._classes,
-                column_labels=self._column_labels,
-                ids=rows,
-                names=self._reader.names,
-                advice=_NUMBERED if isinstance(self._classes, range) else _NEW_CLASS,
-            )
-            if len(columns) and int(columns.max()) >= self.num_classes:
-                raise InvalidInput(f"labels: {int(columns.max())} is not one of the {self.num_classes} classes")
-            self._labels[rows] = columns
+            self._labels[rows] = self._read(event.get("labels", ()), rows)
         self._states[rows] = _STATES[kind]
+
+    def _read(self, labels: Any, rows: Tensor) -> Tensor:  # noqa: ANN401 - any argument of a caller
+        """The labels of some examples, checked."""
+        return labels_of(
+            self.task,
+            labels,
+            "labels",
+            rows,
+            self._reader.names,
+            classes=self._classes,
+            column_labels=self._column_labels,
+            columns=self.num_classes,
+            advice=_NUMBERED if isinstance(self._classes, range) else _NEW_CLASS,
+        )
 
     def _refuse(self, rows: Tensor, state: int, why: str) -> None:
         wrong = rows[self._states[rows] == state]
@@ -178,17 +185,22 @@ class Pool:
         self.record({"event": "held_out", "ids": Selection(torch.nonzero(others)[:, 0])})
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Copies of the states and labels, (size,) each."""
+        """Copies of the states (size,) and of the labels, a number or a row for each example."""
         return {"states": self._states.clone(), "labels": self._labels.clone()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore the state that ``state_dict`` returned."""
-        if state["states"].shape != self._states.shape or state["labels"].shape != self._labels.shape:
+        if state["states"].shape != self._states.shape or len(state["labels"]) != len(self):
             raise InvalidInput(
                 f"the state belongs to a pool of {len(state['states']):,} examples, and this pool has {len(self):,}; "
                 "load the state of the same data"
             )
-        if int(state["labels"].max()) >= self.num_classes:
+        if state["labels"].shape[1:] != self._labels.shape[1:]:
+            raise InvalidInput(
+                f"the labels of the state are {tuple(state['labels'].shape)}, and those of this pool {tuple(self._labels.shape)}; "
+                "load the state of a pool of the same task, with as many outputs"
+            )
+        if self._labels.ndim == 1 and int(state["labels"].max()) >= self.num_classes:
             raise InvalidInput(
                 f"the state has the label {int(state['labels'].max())}, and this pool has {self.num_classes} classes"
             )

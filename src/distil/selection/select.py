@@ -13,7 +13,7 @@ from torch import Tensor
 from distil.data.arrays import Array, precision_of
 from distil.data.examples import GivenData
 from distil.data.frames import check_same_order, names_in_index, row_names
-from distil.data.labels import Classes, as_classes, as_labels, as_targets, check_labels
+from distil.data.labels import as_classes, as_labels, check_labels, labels_of
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
@@ -426,32 +426,3 @@ def _label_column(
     known = own.new_full((len(next(iter(arrays.values()))), *own.shape[1:]), -1)
     known[rows] = own
     return {"labels": known}
-
-
-def labels_of(
-    task: Task,
-    labels: Any,  # noqa: ANN401 - any argument of a caller
-    what: str,
-    ids: Tensor,
-    names: Sequence[Any] | None,
-    *,
-    classes: Classes | None = None,
-    column_labels: bool = False,
-    advice: str = "",
-) -> Tensor:
-    """The labels of the examples ``ids`` (M,): columns of the outputs, (M,) int64; in regression targets, (M, T) float64.
-
-    For the other arguments see :func:`distil.data.labels.as_labels`.
-    """
-    if task == "regression":
-        return as_targets(labels, what, count=len(ids), ids=ids, names=names)
-    return as_labels(
-        labels,
-        what,
-        count=len(ids),
-        classes=classes,
-        column_labels=column_labels,
-        ids=ids,
-        names=names,
-        advice=advice,
-    )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from distil.data.arrays import Array, take
-from distil.data.labels import as_classes, as_label_sets, as_labels, as_targets, classes_among
+from distil.data.labels import as_classes, as_labels, classes_among, labels_of
 from distil.errors import InvalidInput, all_labels_are, counted
 from distil.measuring.source import ArraySource, arguments_of
 from distil.networks.output_kinds import activated
@@ -133,6 +133,7 @@ def head_outputs(
     labels: Any,  # noqa: ANN401 - any argument of a caller
     *,
     what: str = "labels",
+    classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None = None,
     runtime: Runtime,
 ) -> tuple[Tensor, str]:
@@ -145,8 +146,7 @@ def head_outputs(
         InvalidInput: A label is missing or wrong, or an embedding has NaN or infinity.
     """
     _check_finite(embeddings, rows, names, runtime)
-    read = as_targets if task == "regression" else as_label_sets
-    y = read(labels, what, count=len(labeled), ids=labeled, names=names)
+    y = labels_of(task, labels, what, labeled, names, classes=classes)
     if not len(y):
         raise InvalidInput(f"{what} is empty; the linear head needs at least one labeled example")
     head = LinearHead.over(embeddings, y.shape[1], ids=rows, task=task)

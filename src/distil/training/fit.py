@@ -17,7 +17,6 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -28,8 +27,10 @@ from distil.networks.model_inputs import placed
 from distil.networks.module_state import is_exported, modes_of
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng, as_rng
+from distil.tasks import Task, as_task, least_outputs
 from distil.training.config import FitConfig
 from distil.training.minibatches import DatasetSource, Minibatch, Source, TensorSource, sizes_of
+from distil.training.objectives import OBJECTIVES, Objective, weighted
 from distil.training.step import Step
 
 Read: TypeAlias = Callable[[nn.Module, Any], Tensor]
@@ -47,7 +48,8 @@ class FitResult:
     """The course of a training, with one entry per epoch.
 
     Attributes:
-        accuracies: Training accuracy, a fraction: each minibatch is predicted by the network just before it learns from it.
+        accuracies: Training accuracy, a fraction: each minibatch is predicted by the network just before it learns from it. In
+            multi-label classification the share of labels that are right, in regression R2, which may be below 0.
         losses: Mean loss over the same minibatches, in nats unless a ``loss`` was given.
         stopped: The rule that ended the training; ``"optimum"`` for a linear head.
         validation_accuracies: Validation accuracy after each epoch; empty without validation data.
@@ -85,11 +87,13 @@ def fit(
     loss: Loss | None = None,
     progress: bool = False,
     device: torch.device | str | None = None,
+    task: Task = "classification",
 ) -> FitResult:
     """Train ``module`` in place on labeled tensors.
 
-    The loss is the cross entropy, or its binary form for one logit and two classes, unless another is given. The order of
-    epoch e is the e-th ``torch.randperm`` drawn from ``rng.child("order").torch()``. ``rng`` also seeds the global
+    The loss is the cross entropy, or its binary form for one logit and two classes, unless another is given; for
+    ``task="multilabel"`` the mean binary cross entropy of the labels, for ``task="regression"`` the mean squared error. The order
+    of epoch e is the e-th ``torch.randperm`` drawn from ``rng.child("order").torch()``. ``rng`` also seeds the global
     generators, for dropout and other code that draws from them; afterwards they are restored. The last minibatch may be
     short; but if it has a single example and the module has BatchNorm, which cannot train on one, the example joins the
     minibatch before. Afterwards every submodule is in its earlier mode and every ``.grad`` is None, even if the training
@@ -99,11 +103,12 @@ def fit(
     copy of the labeled set (of 256 MB of it at a time, if it is larger).
 
     Args:
-        module: The network: ``num_classes`` logits (B, C), or one logit (B, 1) if ``num_classes`` is 2.
+        module: The network: ``num_classes`` logits (B, C), or one logit (B, 1) if ``num_classes`` is 2; or predictions (B, T).
         x: Inputs (N, ...), on any device; finite if floating-point, and then converted to the module's dtype.
-        y: Labels (N,), whole numbers in 0..num_classes-1; classes may be absent.
+        y: Labels (N,), whole numbers in 0..num_classes-1; classes may be absent. For ``task="multilabel"`` a column of 0 and 1 for
+            each label, (N, L); for ``task="regression"`` targets, (N,) or (N, T), which train best near mean 0 and deviation 1.
         config: The settings of the training.
-        num_classes: C, at least 2; never inferred from the labels.
+        num_classes: C, at least 2, or the number of labels or of targets; never inferred from the labels.
         rng: An Rng, or a seed for one, that decides every random draw of the training.
         transform: Applied to each minibatch: in training after ``augment``, in validation alone.
         augment: ``augment(x, generator)``, applied to each training minibatch. The CPU generator is used for nothing else,
@@ -119,6 +124,7 @@ def fit(
         progress: Whether to show a bar over the epochs; it is hidden if standard error is not a terminal.
         device: Device to train on; the module, and a ``loss`` that is a module, are moved there and stay. Default: the
             device of the module's parameters.
+        task: What outputs and labels are.
 
     Returns:
         Accuracy and loss of each epoch, and the rule that ended the training.
@@ -134,11 +140,13 @@ def fit(
     'max_accuracy'
     """
     place, rng = _place(module, device), as_rng(rng)
-    network = TorchNetwork(module, num_classes=num_classes) if network is None else network
-    training = _Training(module, config, num_classes, rng, transform, augment, network, read, loss, progress, place)
+    network = TorchNetwork(module, num_classes=num_classes, task=task) if network is None else network
+    training = _Training(
+        module, config, num_classes, rng, transform, augment, network, read, loss, progress, place, task
+    )
 
     def source(x: Tensor, y: Tensor, weights: Tensor | None, names: tuple[str, str]) -> Source:
-        return TensorSource(x, y, weights, num_classes=num_classes, device=place, names=names)
+        return TensorSource(x, y, weights, num_classes=num_classes, device=place, names=names, task=task)
 
     labeled = source(x, y, weights, ("x", "y"))
     if validation is None:
@@ -164,6 +172,7 @@ def fit_dataset(
     device: torch.device | str | None = None,
     num_workers: int = 0,
     collate: Collate | None = None,
+    task: Task = "classification",
 ) -> FitResult:
     """Train ``module`` in place on a map-style data set; ``fit`` is faster if the inputs fit in memory.
 
@@ -189,6 +198,7 @@ def fit_dataset(
         progress: See ``fit``.
         device: See ``fit``.
         num_workers: Number of processes that load examples; 0: they are loaded in this process.
+        task: See ``fit``.
 
     Returns:
         See ``fit``.
@@ -198,8 +208,10 @@ def fit_dataset(
         UnsupportedModel: See ``fit``.
     """
     place, rng = _place(module, device), as_rng(rng)
-    network = TorchNetwork(module, num_classes=num_classes) if network is None else network
-    training = _Training(module, config, num_classes, rng, transform, augment, network, read, loss, progress, place)
+    network = TorchNetwork(module, num_classes=num_classes, task=task) if network is None else network
+    training = _Training(
+        module, config, num_classes, rng, transform, augment, network, read, loss, progress, place, task
+    )
 
     def source(examples: Dataset[Any], weights: Tensor | None, name: str) -> Source:
         return DatasetSource(
@@ -211,6 +223,7 @@ def fit_dataset(
             rng=rng.child("workers", name),
             num_workers=num_workers,
             collate=collate,
+            task=task,
         )
 
     labeled = source(dataset, weights, "dataset")
@@ -232,10 +245,16 @@ class _Training:
     loss: Loss | None
     progress: bool
     device: torch.device
+    task: Task
 
     def __post_init__(self) -> None:
-        if whole_number(self.num_classes, 2) is None:
-            raise InvalidInput(f"num_classes: expected a whole number of at least 2, got {self.num_classes!r}")
+        least = least_outputs(as_task(self.task))
+        if whole_number(self.num_classes, least) is None:
+            raise InvalidInput(f"num_classes: expected a whole number of at least {least}, got {self.num_classes!r}")
+
+    @property
+    def _objective(self) -> Objective:
+        return OBJECTIVES[self.task]
 
     def run(self, source: Source, validation: Source | None) -> FitResult:
         """Run all epochs."""
@@ -274,13 +293,13 @@ class _Training:
 
     def _epoch(self, minibatches: Iterator[Minibatch], step: Step, draws: torch.Generator) -> tuple[float, float]:
         """Learn from every minibatch once; returns training accuracy and mean loss."""
-        augment, tally = self.augment, _Tally()
+        augment, tally, objective = self.augment, _Tally(self._objective), self._objective
         self.module.train()
         read = self._logits
         for batch, y, weights in minibatches:
             x = self.network.training_inputs(batch)
             logits = read(x if augment is None else augment(x, draws), y.shape[0])
-            loss = _cross_entropy(logits, y, weights) if self.loss is None else _own_loss(self.loss, logits, y, weights)
+            loss = objective.loss(logits, y, weights) if self.loss is None else _own_loss(self.loss, logits, y, weights)
             torch.autograd.backward(loss)
             step()
             tally.add(logits, y, loss)
@@ -288,7 +307,7 @@ class _Training:
 
     def _accuracy(self, source: Source) -> float:
         """Accuracy in evaluation mode."""
-        tally = _Tally()
+        tally = _Tally(self._objective)
         self.module.eval()
         # Without gradients, minibatches of four times the size need less memory than those of training.
         sizes = sizes_of(len(source.rows), 4 * self.config.batch_size)
@@ -315,9 +334,11 @@ class _Training:
             )
         if logits.ndim and len(logits) != n:
             raise WrongRows("logits", len(logits), n)
-        if logits.shape != (n, self.num_classes) and (logits.shape != (n, 1) or self.num_classes != 2):
+        one_logit = self.task == "classification" and logits.shape == (n, 1) and self.num_classes == 2
+        if logits.shape != (n, self.num_classes) and not one_logit:
+            noun = "predictions" if self.task == "regression" else "logits"
             raise InvalidInput(
-                f"expected logits of shape ({n}, {self.num_classes}) for num_classes={self.num_classes}, got "
+                f"expected {noun} of shape ({n}, {self.num_classes}) for num_classes={self.num_classes}, got "
                 f"{tuple(logits.shape)}; give the module {self.num_classes} outputs, or correct num_classes"
             )
         return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
@@ -400,7 +421,8 @@ class _Tally:
     Delete it when counting costs nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
         self._logits: list[Tensor] = []
         self._ys: list[Tensor] = []
         self._hits: list[Tensor] = []
@@ -409,7 +431,7 @@ class _Tally:
         self._limit = 0
 
     def add(self, logits: Tensor, y: Tensor, loss: Tensor | None = None) -> None:
-        """Add a minibatch: logits (B, C), labels (B,), mean loss."""
+        """Add a minibatch: outputs (B, C), labels, mean loss."""
         self._logits.append(logits.detach())
         self._ys.append(y)
         self._sizes.append(y.shape[0])
@@ -417,12 +439,11 @@ class _Tally:
             self._losses.append(loss.detach())
         if not self._limit:
             self._limit = max(1, _HELD_LOGITS // logits.numel())
-        if len(self._logits) == self._limit:
+        if len(self._logits) == self._limit and self._objective.adds_up:
             self._fold()
 
     def _fold(self) -> None:
-        hits = _predicted(torch.cat(self._logits)) == torch.cat(self._ys)
-        self._hits.append(hits.sum(dtype=self._logits[0].dtype))
+        self._hits.append(self._objective.hits(torch.cat(self._logits), torch.cat(self._ys)))
         self._logits, self._ys = [], []
 
     def read(self) -> tuple[float, float]:
@@ -460,31 +481,16 @@ def saturated(accuracies: Sequence[float], window: int | None, gain: float) -> b
     return True
 
 
-def _cross_entropy(logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean cross entropy of logits (B, C) or (B, 1) and labels (B,), weighted by ``weights`` (B,)."""
-    reduction = "mean" if weights is None else "none"
-    if logits.shape[1] == 1:
-        losses = F.binary_cross_entropy_with_logits(logits[:, 0], y.to(logits.dtype), reduction=reduction)
-    else:
-        losses = F.cross_entropy(logits, y, reduction=reduction)
-    return losses if weights is None else (losses * weights).sum() / weights.sum()
-
-
 def _own_loss(loss: Loss, logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
     """The number to minimize, from the user's loss, which returns one per example or, without weights, one for all."""
     losses: Any = loss(logits, y)
-    if isinstance(losses, Tensor) and losses.shape == y.shape:
-        return losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
+    if isinstance(losses, Tensor) and losses.shape == y.shape[:1]:
+        return weighted(losses, weights)
     if isinstance(losses, Tensor) and losses.ndim == 0 and weights is None:
         return losses
     expected = f"losses of shape ({len(y)},)" + (", or one number," if weights is None else ", one to each weight,")
     came = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
     raise InvalidInput(f"loss: expected {expected} for a minibatch of {len(y)}, got {came}")
-
-
-def _predicted(logits: Tensor) -> Tensor:
-    """The most probable class (B,) of logits (B, C) or (B, 1)."""
-    return logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
 
 
 def _place(module: nn.Module, device: torch.device | str | None) -> torch.device:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from distil.data.arrays import Array, check_rows, is_array, precision_of, readable, take
 from distil.data.examples import as_data
 from distil.errors import DistilWarning, InvalidInput, all_labels_are, whole_number
+from distil.evaluation.metrics import target_metrics
 from distil.functional.logistic_regression import (
     ClassWeights,
     Decay,
@@ -22,7 +23,7 @@ from distil.functional.logistic_regression import (
 )
 from distil.functional.ridge_regression import fit_ridge_regression
 from distil.rng import Rng
-from distil.tasks import Task
+from distil.tasks import Task, least_outputs
 from distil.training.fit import FitResult, Transform
 
 _BLOCK = 4_096
@@ -83,7 +84,7 @@ class LinearHead(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        least = 2 if task == "classification" else 1
+        least = least_outputs(task)
         classes = whole_number(num_classes, least)
         if classes is None:
             raise InvalidInput(f"num_classes must be a whole number from {least}, got {num_classes!r}")
@@ -215,8 +216,8 @@ def _fit_columns(head: LinearHead, rows: Tensor, y: Tensor, config: HeadConfig) 
         accuracy = float(((outputs > 0) == (y > 0)).double().mean())
         loss = float(nn.functional.binary_cross_entropy_with_logits(outputs, y))
         return FitResult((accuracy,), (loss,), "optimum")
-    loss, spread = float((outputs - y).square().mean()), float(y.var(0, correction=0).mean())
-    return FitResult((1 - loss / spread if spread else float(loss == 0),), (loss,), "optimum", chosen=chosen)
+    r2 = target_metrics(outputs, y)["r2"]
+    return FitResult((r2,), (float((outputs - y).square().mean()),), "optimum", chosen=chosen)
 
 
 def held_out(head: LinearHead, x: Tensor, y: Tensor, rng: Rng) -> Tensor:

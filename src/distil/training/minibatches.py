@@ -17,6 +17,8 @@ from distil.errors import InvalidInput
 from distil.networks.calls import check_minibatch
 from distil.networks.model_inputs import placed
 from distil.rng import Rng
+from distil.tasks import Task
+from distil.training.objectives import OBJECTIVES
 
 Minibatch: TypeAlias = tuple[Any, Tensor, Tensor | None]
 
@@ -46,11 +48,12 @@ class TensorSource(Source):
 
     Args:
         x: Inputs (N, ...), finite if floating-point.
-        y: Labels (N,) in 0..num_classes-1.
+        y: Labels (N,) in 0..num_classes-1; or a row for each example.
         weights: Weights (N,), at least 0, or None.
         num_classes: C.
         device: The training device.
         names: The caller's names of ``x`` and ``y``, for messages.
+        task: What labels are.
 
     Raises:
         InvalidInput: ``x``, ``y`` or ``weights`` is not as described.
@@ -65,10 +68,11 @@ class TensorSource(Source):
         num_classes: int,
         device: torch.device,
         names: tuple[str, str],
+        task: Task,
     ) -> None:
         _check_shapes(x, y, names)
         _check_finite(x, names[0])
-        labels, weights = checked_labels(y, num_classes, names[1]), _checked_weights(weights, len(x))
+        labels, weights = OBJECTIVES[task].check(y, num_classes, names[1]), _checked_weights(weights, len(x))
         self.rows, self._device = _rows(weights, len(x)), device
         self._row_bytes = x[0].numel() * x.element_size()
         # Inputs that fit in one block are moved to the device once; larger ones are moved block by block.
@@ -104,6 +108,7 @@ class DatasetSource(Source):
         rng: Seeds the workers.
         num_workers: Number of processes that load examples; 0: none but this one.
         collate: Makes a minibatch from examples without labels, for a ``LabeledSet``; default: ``stacked``.
+        task: What labels are.
 
     Raises:
         InvalidInput: The data set is not map-style or is empty, or ``weights`` is not as described.
@@ -120,10 +125,12 @@ class DatasetSource(Source):
         rng: Rng,
         num_workers: int,
         collate: Collate | None = None,
+        task: Task,
     ) -> None:
         if isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized) or not len(dataset):
             raise InvalidInput(f"{name}: expected a map-style data set of at least one example, got {dataset!r}")
         self._device, self._num_classes, self._name = device, num_classes, name
+        self._check = OBJECTIVES[task].check
         labeled: Any = dataset
         self._labeled: LabeledSet | None = labeled if isinstance(labeled, LabeledSet) else None
         if collate is not None and self._labeled is None:
@@ -155,7 +162,7 @@ class DatasetSource(Source):
                     f"got minibatches of {type(loaded).__name__}"
                 )
             # Checked before the move: on an accelerator the check would wait for every minibatch.
-            y = checked_labels(loaded[1], self._num_classes, f"labels of {self._name}")
+            y = self._check(loaded[1], self._num_classes, f"labels of {self._name}")
             weights = None if self._weights is None else self._weights[piece].to(self._device)
             yield placed(loaded[0], self._device, None), y.to(self._device, non_blocking=True), weights
 
@@ -188,29 +195,11 @@ def sizes_of(n: int, batch_size: int, *, join_last: bool = False) -> list[int]:
     return [batch_size] * full + [rest] * (rest > 0)
 
 
-def checked_labels(y: Tensor, num_classes: int, name: str) -> Tensor:
-    """Labels as int64 (N,), checked to be whole numbers in 0..num_classes-1.
-
-    Raises:
-        InvalidInput: They are not.
-    """
-    if y.ndim != 1 or y.is_floating_point() or y.is_complex():
-        raise InvalidInput(f"{name}: expected whole numbers of shape (N,), got {y.dtype} of shape {tuple(y.shape)}")
-    y = y.long()
-    low, high = (int(end) for end in y.aminmax())
-    if low < 0 or high >= num_classes:
-        raise InvalidInput(
-            f"{name}: expected labels in 0..{num_classes - 1} for num_classes={num_classes}, "
-            f"got labels from {low} to {high}"
-        )
-    return y
-
-
 def _check_shapes(x: Tensor, y: Tensor, names: tuple[str, str]) -> None:
     for name, value in zip(names, (x, y), strict=True):
         if not isinstance(value, Tensor):
             raise InvalidInput(f"{name}: expected a tensor, got {type(value).__name__}")
-    if x.ndim == 0 or not x.numel() or len(x) != y.numel():
+    if x.ndim == 0 or not x.numel() or y.ndim == 0 or len(x) != len(y):
         raise InvalidInput(
             f"expected {names[0]} (N, ...) and {names[1]} (N,) with N of at least 1, "
             f"got shapes {tuple(x.shape)} and {tuple(y.shape)}"
