@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.cli.audit import audit as audit
     from distil.cli.compare import compare as compare
     from distil.cli.embed import embed as embed
+    from distil.cli.forecast import forecast as forecast
     from distil.cli.report import report as report
     from distil.cli.run import run as run
     from distil.cli.select import pick as pick
@@ -110,6 +111,7 @@ _HOMES = {
     "explain": "distil.selection.explanation",
     "fit": "distil.training.fit",
     "fit_dataset": "distil.training.fit",
+    "forecast": "distil.cli.forecast",
     "open_pool": "distil.data.pools",
     "pick": "distil.cli.select",
     "register": "distil.strategies",

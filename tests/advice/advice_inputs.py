@@ -124,6 +124,12 @@ PHONE = ["embed", "phone.csv", "--model", "pixels", "--out", "phone.npy"]
 # Advice; the command that gives it; what a person does then; the command that works.
 FILES = [
     (
+        "name the curve of each row in a column called seed or fold",
+        ["forecast", "curves.csv"],
+        lambda: Path("curves.csv").write_text("labels,score,seed\n10,0.5,0\n10,0.6,1\n"),
+        ["forecast", "curves.csv"],
+    ),
+    (
         "save its sheet as CSV (UTF-8)",
         [*CORE, "--labeled", "book.csv"],
         lambda: Path("book.csv").write_text("id,label\n1,a\n"),
@@ -160,6 +166,7 @@ LISTS = [
 
 def own_files():
     """Write the files of ``FILES`` into the current directory."""
+    Path("curves.csv").write_text("labels,score\n10,0.5\n10,0.6\n")
     with zipfile.ZipFile("book.csv", "w") as file:
         file.writestr("sheet.xml", "<a/>")
     Path("pictures/scan.foo").touch()

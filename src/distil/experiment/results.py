@@ -247,6 +247,20 @@ def comparable(runs: Runs, seeds: Sequence[int], metric: str = "accuracy") -> di
     }
 
 
+def curves_so_far(runs: Runs, metric: str = "accuracy") -> dict[str, Curves]:
+    """The learning curve of each strategy up to the rounds that all of its begun runs have, finished or not.
+
+    Points whose numbers of labels differ between seeds are left out, and so are rounds that added no label.
+    """
+    found = {}
+    for label, own in runs.items():
+        rows = [dict(points) for run in own if (points := _points(run, metric))]
+        grid = sorted(labels for labels in (rows[0] if rows else ()) if all(labels in row for row in rows))
+        if grid:
+            found[label] = Curves(np.array(grid), np.array([[row[labels] for labels in grid] for row in rows]))
+    return found
+
+
 def baseline_of(strategies: Mapping[str, Any]) -> str:
     """Random sampling, or the first strategy if random sampling is not among them."""
     return BASELINE if BASELINE in strategies else next(iter(strategies))

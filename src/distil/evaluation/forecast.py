@@ -1,0 +1,157 @@
+"""What further labels will bring: learning curves are fitted to the scores so far, and read further on.
+
+Three families are fitted, see ``distil.evaluation.learning_curves``: no single one is right for all curves. The interval comes from
+resamples of the curve. Each draws the seeds with replacement, and changes the signs of the residuals of the mean curve at random
+(the wild bootstrap: early points, whose residuals are larger, keep theirs). The scores that all families give to all resamples,
+with the noise of a single point added, are the distribution of the score to come; its quantiles are the ends of the interval.
+
+Early on, no curve foretells its end: on real curves, all families were worse than the last score until some 15 % of the horizon had
+been seen. There, and where the families disagree, the answer is that the forecast cannot tell yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from distil.errors import InvalidInput, counted, whole_number
+from distil.evaluation.curves import label_grid
+from distil.evaluation.learning_curves import FAMILIES, Family, fitted
+from distil.evaluation.statistics import Floats, finite_array
+
+LEVEL: Final = 0.8
+"""Default level of the interval of a forecast."""
+FEWEST: Final = 5
+"""Number of points from which a curve is fitted: one more than the parameters of the largest family."""
+SEEN: Final = 0.15
+"""Share of the labels at the horizon that must have been given."""
+DISAGREE: Final = 0.05
+"""Difference of the families' scores at the horizon from which the forecast cannot tell."""
+
+_RESAMPLES: Final = 200  # for each family
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A forecast of the score with more labels.
+
+    Attributes:
+        labels: Number of labels so far.
+        more: Number of further labels.
+        score: The score so far: the mean of the fitted curves at ``labels``, over the families.
+        then: The same with ``more`` labels.
+        low: Lower end of the interval of the score that will be measured then.
+        high: Upper end.
+        level: Level of the interval.
+        unknown: Why the forecast cannot tell yet, as the end of a sentence; None where it can.
+    """
+
+    labels: int
+    more: int
+    score: float
+    then: float
+    low: float
+    high: float
+    level: float
+    unknown: str | None
+
+    def __str__(self) -> str:
+        """A sentence.
+
+        >>> print(Forecast(200, 50, 0.81, 0.822, 0.815, 0.829, 0.8, None))
+        the next 50 labels are worth +1.2 points (+0.5 to +1.9, 80 % interval)
+        """
+        if self.unknown is not None:
+            return f"what {counted(self.more, 'more label')} would bring cannot be told yet: {self.unknown}"
+        gain, low, high = (f"{100 * (end - self.score):+.1f}" for end in (self.then, self.low, self.high))
+        return (
+            f"the next {counted(self.more, 'label')} {'is' if self.more == 1 else 'are'} worth {gain} points "
+            f"({low} to {high}, {100 * self.level:.0f} % interval)"
+        )
+
+
+def forecast(labels: ArrayLike, scores: ArrayLike, more: int, level: float = LEVEL) -> Forecast:
+    """The score with ``more`` labels than a learning curve has.
+
+    Args:
+        labels: Number of labels at each point, increasing, (P,).
+        scores: The scores, fractions in [0, 1], one row for each seed or fold, (S, P); larger is better.
+        more: Number of further labels.
+        level: Level of the interval, in (0, 1).
+
+    Returns:
+        The forecast. ``unknown`` says so if it cannot tell yet: with fewer than 5 points, before 15 % of the horizon, or where the
+        families disagree by more than 5 points. Its numbers are then those of the last point.
+
+    Raises:
+        InvalidInput: The shapes do not match, labels do not increase, a score is not in [0, 1], or ``more`` or ``level`` is out of
+            range.
+    """
+    grid, rows = label_grid(labels), finite_array("scores", scores)
+    if rows.ndim != 2 or rows.shape[1:] != grid.shape or not len(rows):
+        raise InvalidInput(f"scores must be (seeds, {len(grid)}), one column for each point, got shape {rows.shape}")
+    if rows.min() < 0 or rows.max() > 1:
+        raise InvalidInput(
+            f"scores must be fractions in [0, 1], got {rows.min():g} to {rows.max():g}; divide percentages by 100"
+        )
+    if whole_number(more, 1) is None:
+        raise InvalidInput(f"more must be a whole number from 1, got {more!r}")
+    if not 0 < level < 1:
+        raise InvalidInput(f"level must be between 0 and 1, got {level}")
+    last, now = int(grid[-1]), float(rows[:, -1].mean())
+    unknown = _too_early(grid, more)
+    if unknown is None:
+        found = _resampled(grid, rows, more)
+        spread = 100 * float(np.ptp(found.then))
+        if spread <= 100 * DISAGREE:
+            low, high = np.quantile(found.draws, [(1 - level) / 2, (1 + level) / 2])
+            score, then = float(found.now.mean()), float(found.then.mean())
+            return Forecast(last, more, score, then, float(low), float(high), level, None)
+        unknown = f"the fitted curves differ by {spread:.0f} points there"
+    return Forecast(last, more, now, now, 0.0, 1.0, level, unknown)
+
+
+def _too_early(grid: Floats, more: int) -> str | None:
+    if len(grid) < FEWEST:
+        return f"it takes {FEWEST} points, and there {'is' if len(grid) == 1 else 'are'} {len(grid)}"
+    if grid[-1] < SEEN * (grid[-1] + more):
+        return f"{grid[-1]:,.0f} labels are less than {SEEN:.0%} of {grid[-1] + more:,.0f}"
+    return None
+
+
+class _Resampled(NamedTuple):
+    """The scores of the fitted families now and then, (F,) each, and draws of the score then."""
+
+    now: Floats
+    then: Floats
+    draws: Floats
+
+
+def _resampled(grid: Floats, rows: Floats, more: int) -> _Resampled:
+    rng = np.random.default_rng(0)
+    seeds = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), _RESAMPLES) / len(rows)
+    ends = np.array([grid[-1], grid[-1] + more])
+    parts = [_of_family(family, grid, rows, ends, seeds, rng) for family in FAMILIES.values()]
+    now, then, draws = (np.stack(part) for part in zip(*parts, strict=True))
+    return _Resampled(now, then, draws.ravel())
+
+
+def _of_family(
+    family: Family, grid: Floats, rows: Floats, ends: Floats, seeds: Floats, rng: np.random.Generator
+) -> tuple[float, float, Floats]:
+    """The scores of the family now and then, and draws of the score then, (R,)."""
+    mean, points = rows.mean(axis=0), len(grid)
+    best = fitted(family, grid, mean[None])
+    curve = best(grid)[0]
+    # least squares leaves residuals that are too small by the number of parameters
+    residuals = (mean - curve) * np.sqrt(points / (points - min(len(family.axes) + 2, points - 1)))
+    signs = rng.choice([-1.0, 1.0], (len(seeds), points))
+    resamples = curve + signs * residuals + (seeds @ rows - mean)
+    again = fitted(family, grid, np.concatenate([curve[None], resamples]), refined=False)(ends)[:, 1]
+    noise = rng.choice(residuals[points // 2 :], len(seeds)) * rng.choice([-1.0, 1.0], len(seeds))
+    now, then = best(ends)[0]
+    draws = again[1:] + (then - again[0]) + noise  # less what the grid alone gets wrong of the curve
+    return float(now), float(then), np.clip(draws, 0, 1)
