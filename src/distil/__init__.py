@@ -44,6 +44,10 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.errors import RunError as RunError
     from distil.errors import UnknownName as UnknownName
     from distil.errors import UnsupportedModel as UnsupportedModel
+    from distil.evaluation.stopping import LabelBudget as LabelBudget
+    from distil.evaluation.stopping import LowUncertainty as LowUncertainty
+    from distil.evaluation.stopping import SmallGain as SmallGain
+    from distil.evaluation.stopping import StablePredictions as StablePredictions
     from distil.labeling.project import Project as Project
     from distil.networks.base import Network as Network
     from distil.networks.base import Outputs as Outputs
@@ -57,6 +61,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.selection.pool import Pool as Pool
     from distil.selection.select import select as select
     from distil.selection.select import select_from as select_from
+    from distil.selection.stopping import Stopping as Stopping
     from distil.strategies import STRATEGIES as STRATEGIES
     from distil.strategies import Needs as Needs
     from distil.strategies import ScoreStrategy as ScoreStrategy
@@ -85,9 +90,11 @@ _HOMES = {
     "FitResult": "distil.training.fit",
     "HeadConfig": "distil.training.linear_head",
     "InvalidInput": "distil.errors",
+    "LabelBudget": "distil.evaluation.stopping",
     "LabeledSet": "distil.data.examples",
     "Learner": "distil.selection.learner",
     "LinearHead": "distil.training.linear_head",
+    "LowUncertainty": "distil.evaluation.stopping",
     "MissingPackage": "distil.errors",
     "MissingSignal": "distil.errors",
     "Needs": "distil.strategies",
@@ -101,6 +108,9 @@ _HOMES = {
     "ScoreStrategy": "distil.strategies",
     "Selection": "distil.strategies",
     "Sets": "distil.strategies",
+    "SmallGain": "distil.evaluation.stopping",
+    "StablePredictions": "distil.evaluation.stopping",
+    "Stopping": "distil.selection.stopping",
     "Strategy": "distil.strategies",
     "TorchNetwork": "distil.networks.torch_network",
     "UnknownName": "distil.errors",

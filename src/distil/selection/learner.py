@@ -18,6 +18,7 @@ from distil.data.labels import as_given, labels_of
 from distil.data.minibatches import Collate, reader
 from distil.errors import DistilWarning, InvalidInput
 from distil.evaluation.diagnostics import training_note
+from distil.measuring.network_source import NetworkSource
 from distil.networks.base import Network
 from distil.networks.estimator import Estimator, is_estimator
 from distil.networks.module_state import check_initialized
@@ -32,6 +33,7 @@ from distil.selection.known_classes import known_outputs
 from distil.selection.pool import Pool
 from distil.selection.select import select
 from distil.selection.state import KEYS, check_weights, checked_number, checked_pool, state_of
+from distil.signals import Logits, Probs
 from distil.strategies.auto import settled
 from distil.strategies.base import Needs, Selection, Strategy
 from distil.strategies.registry import as_strategy, for_classes, for_task
@@ -424,6 +426,16 @@ class Learner:
             ids: The examples, in any form that ``select`` takes.
         """
         self.pool.record({"event": "unlabeled", "ids": self._read(ids, "ids")})
+
+    def probs(self, ids: Ids) -> Tensor:
+        """The probabilities that the model gives to the classes of some examples, (n, C).
+
+        Args:
+            ids: The examples, in any form that ``select`` takes.
+        """
+        rows = torch.tensor(list(self._read(ids, "ids")), dtype=torch.long)
+        source = NetworkSource(self.network, self.data, rows, collate=self._collate, names=self.names)
+        return source.table((Logits(),), self._runtime, Rng(0))[Probs()]
 
     def fit(self) -> Any:  # noqa: ANN401 - what the user's fit returns
         """Train on all labeled examples; returns the result of the ``fit`` function, a FitResult from the built-in trainer.
