@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import bait as bait
     from distil.functional import batchbald as batchbald
     from distil.functional import bayesian_regression as bayesian_regression
+    from distil.functional import bounds as bounds
     from distil.functional import budgets as budgets
     from distil.functional import centers as centers
     from distil.functional import cluster_margin as cluster_margin
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import coverage as coverage
     from distil.functional import dpp as dpp
     from distil.functional import epig as epig
+    from distil.functional import estimates as estimates
     from distil.functional import falcun as falcun
     from distil.functional import features as features
     from distil.functional import gains as gains
