@@ -1,11 +1,13 @@
 """Files that commands write anew: one that somebody edited is kept, whatever happens meanwhile."""
 
+import errno
 import json
 import multiprocessing
 import os
 import shutil
 import warnings
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +109,23 @@ def test_a_link_keeps_its_place(tmp_path):
         ("table (edited).csv", "mine"),
         ("table.csv", "third"),
     ]
+
+
+def test_an_error_names_the_file_as_it_was_given(tmp_path, monkeypatch):
+    """A relative path stays one, through a link too."""
+    monkeypatch.chdir(tmp_path)
+    Path("link.csv").symlink_to("real.csv")
+    for name in ("a.csv", "link.csv"):
+        with monkeypatch.context() as broken:
+            broken.setattr("os.fsync", full)
+            broken.setattr(replaced, "write_text", lambda *_: None)
+            with pytest.raises(OSError, match=r"\[Errno") as found:
+                write_anew(Path(name), "text")
+        assert found.value.filename == name
+
+
+def full(_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Killed(BaseException):

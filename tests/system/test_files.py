@@ -112,6 +112,29 @@ def test_one_of_two_writers_of_a_new_file_is_refused(tmp_path: Path) -> None:
     assert (path.read_bytes(), os.listdir(tmp_path)) == (b"early", ["x.txt"])
 
 
+def test_an_error_names_the_file_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path stays one, through a link too, and where the folder cannot be made."""
+    monkeypatch.chdir(tmp_path)
+    Path("link.txt").symlink_to("real.txt")
+    Path("taken").touch()
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for given, named in (
+        ("x.txt", "x.txt"),
+        ("link.txt", "link.txt"),
+        ("taken/x.txt", "taken"),
+        ("taken/a/x", "taken/a"),
+    ):
+        with monkeypatch.context() as broken:
+            broken.setattr("os.fsync", fails)
+            with pytest.raises(OSError, match=r"\[Errno") as found:
+                publish(Path(given), b"1")
+        assert str(found.value.filename) == named
+    assert sorted(os.listdir()) == ["link.txt", "taken"]
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_a_step_that_fails_names_the_file_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from distil.errors import DistilWarning
 from distil.experiment.chain import parsed
-from distil.system.files import digest, name_new, replacing, write_text
+from distil.system.files import digest, name_new, naming, replacing, write_text
 
 OUTPUTS = "outputs.json"
 
@@ -31,20 +31,24 @@ def write_anew(path: Path, content: bytes | str) -> bool:
 
     Returns:
         Whether the file was written; False if it holds these bytes already.
+
+    Raises:
+        OSError: Its file name is ``path``, also where that is a link.
     """
     content = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     target = Path(os.path.realpath(path))
-    there, new = digest(target), hashlib.sha256(content).hexdigest()
-    record = path.with_name(OUTPUTS)
-    known = _known(record)
-    ours = [there] if there in known.get(path.name, []) else []
-    aside = _set_aside(target) if there not in ("", new, *ours) else None
-    hashes = list(dict.fromkeys([*ours, new]))
-    if known.get(path.name) != hashes:
-        write_text(record, json.dumps({**known, path.name: hashes}, indent=2, sort_keys=True) + "\n")
-    if there != new:
-        with replacing(target) as temporary:
-            temporary.write_bytes(content)
+    with naming(path, target):
+        there, new = digest(target), hashlib.sha256(content).hexdigest()
+        record = path.with_name(OUTPUTS)
+        known = _known(record)
+        ours = [there] if there in known.get(path.name, []) else []
+        aside = _set_aside(target) if there not in ("", new, *ours) else None
+        hashes = list(dict.fromkeys([*ours, new]))
+        if known.get(path.name) != hashes:
+            write_text(record, json.dumps({**known, path.name: hashes}, indent=2, sort_keys=True) + "\n")
+        if there != new:
+            with replacing(target) as temporary:
+                temporary.write_bytes(content)
     if aside is not None:
         _warn(path, aside, "was written anew")
     return there != new

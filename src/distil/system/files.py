@@ -26,13 +26,18 @@ FAULTS_OF_FILES: Final = (
 
 
 @contextmanager
-def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """A context for writing to ``path``: errors of the system that name ``temporary`` or no file (a full disk) then name it."""
+def naming(path: Path, other: Path | None = None) -> Iterator[None]:
+    """A context for writing to ``path``: errors of the system that name ``other`` or no file (a full disk) then name ``path``.
+
+    Args:
+        path: The file as the user named it.
+        other: Where it is written: a temporary file, or the file that a link names.
+    """
     try:
         yield
     except OSError as error:
         # errors without a number are not the system's
-        if error.errno is not None and error.filename in (None, str(temporary)):
+        if error.errno is not None and error.filename in (None, str(other)):
             error.filename = str(path)
         raise
 
@@ -113,12 +118,12 @@ def publish(path: Path, content: bytes, *, force: bool = False) -> bool:
         InvalidInput: There is a file with other content, and no ``force``.
     """
     target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    (target if path.is_symlink() else path).parent.mkdir(parents=True, exist_ok=True)
     if _holds(target, content):
         return False
     replaced = force and target.exists()
     try:
-        with replacing(target, new=not replaced) as temporary:
+        with naming(path, target), replacing(target, new=not replaced) as temporary:
             temporary.write_bytes(content)
             if replaced:
                 shutil.copymode(target, temporary)
