@@ -85,6 +85,11 @@ CONFIGURATIONS = [
         {"train_parameters__patience": 2},
         {"train_parameters__patience": 2, "dataset__validation_points": 20},
     ),
+    (
+        "set dataset.validation_points",
+        {"active_learning__stop": {"gain": 0.01}},
+        {"active_learning__stop": {"gain": 0.01}, "dataset__validation_points": 20},
+    ),
     ("did you mean 'n_epoch'", {"train_parameters__n_epochs": 1}, {"train_parameters__n_epoch": 1}),
     (
         "set dataset.embeddings, dataset.images or dataset.texts",

@@ -118,6 +118,8 @@ class Grammar:
         infinite = [key for key, value in event.items() if isinstance(value, float) and not math.isfinite(value)]
         if infinite:
             return f"expected a finite number under {infinite[0]!r}, got {event[infinite[0]]}"
+        if kind == "evaluated" and not _is_stop(event.get("stop")):
+            return "expected classes, uncertainty and largest under 'stop', a list of whole numbers and two fractions"
         if kind == "evaluated" and event["labels"] != len(self._labeled):
             return f"expected {len(self._labeled)} labels, as many as the events before it have, got {event['labels']}"
         if kind == "trained" and event["weights"] != f"weights-{event['round']:03d}.safetensors":
@@ -147,6 +149,17 @@ def _key_fault(kind: str, event: Mapping[str, Any]) -> str | None:
 
 
 _NOUNS: Final = {str: "a text", int: "a whole number", float: "a number", list: "a list", dict: "an object"}
+
+
+def _is_stop(stop: object) -> bool:
+    """Whether the entry is what an evaluation keeps for stopping rules; they are left out without rules."""
+    if stop is None:
+        return True
+    if not isinstance(stop, Mapping) or set(stop) != {"classes", "uncertainty", "largest"}:
+        return False
+    whole = isinstance(stop["classes"], list) and all(whole_number(c, 0) is not None for c in stop["classes"])
+    fractions = all(_IS[float](stop[key]) and 0 <= stop[key] <= 1 for key in ("uncertainty", "largest"))
+    return whole and fractions
 
 
 def _texts(value: object) -> bool:

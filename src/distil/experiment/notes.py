@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.results import Runs, random_notes, training_notes
+from distil.experiment.stopped import stop_notes
 from distil.strategies.base import RANDOM_SAMPLE
 
 
 def notes_of(config: ExperimentConfig, runs: Runs) -> list[str]:
     """All remarks of strategies, trainings and warnings that the events of these runs hold."""
     return [
+        *stop_notes(runs),
         *random_notes(runs),
         *_selection_notes(runs),
         *training_notes(runs),

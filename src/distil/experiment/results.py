@@ -232,11 +232,14 @@ def comparable(runs: Runs, seeds: Sequence[int], metric: str = "accuracy") -> di
     """The learning curves that can be compared: each round has as many labels as the baseline's first run had in that round.
 
     The numbers differ if answers were skipped or are missing. There are no curves if the baseline's first run labeled nothing in
-    one of its rounds.
+    one of its rounds. Where a stopping rule ended a run, all curves end with the shortest.
     """
     if not runs:
         return {}
     points = {label: [_points(run, metric) for run in own] for label, own in runs.items()}
+    if any(run.stopped is not None for own in runs.values() for run in own):
+        shortest = min(len(row) for rows in points.values() for row in rows)
+        points = {label: [row[:shortest] for row in rows] for label, rows in points.items()}
     grid = [labels for labels, _ in points[baseline_of(points)][0]]
     if not grid or any(after <= before for before, after in itertools.pairwise(grid)):
         return {}

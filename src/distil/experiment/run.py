@@ -113,9 +113,14 @@ class Run:
         """Whether the run has come to its end."""
         return self.last("finished") is not None
 
+    @property
+    def stopped(self) -> str | None:
+        """Why a stopping rule ended the run; None if none did."""
+        return (self.last("finished") or {}).get("stopped")
+
     def done(self, rounds: int) -> bool:
-        """Whether the run has finished this many rounds, or earlier for want of unlabeled examples."""
-        if not self.finished or len(self.all("evaluated")) >= rounds:
+        """Whether the run has finished this many rounds, or earlier by a stopping rule or for want of unlabeled examples."""
+        if not self.finished or len(self.all("evaluated")) >= rounds or self.stopped is not None:
             return self.finished
         used = {id_ for kind in ("labeled", "skipped") for event in self.all(kind) for id_ in event["ids"]}
         pool: int = (self.last("started") or {"pool": 0})["pool"]

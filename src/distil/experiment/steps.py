@@ -17,6 +17,7 @@ from torch import Tensor
 from distil.datasets.data_set import DataSet
 from distil.errors import RunError
 from distil.evaluation.metrics import majority_accuracy
+from distil.evaluation.stopping import first_reason
 from distil.experiment.answers import answered
 from distil.experiment.ceiling import best_selection
 from distil.experiment.chain import Event
@@ -29,6 +30,7 @@ from distil.experiment.provenance import timed, versions
 from distil.experiment.replay import replay_training
 from distil.experiment.run import Run
 from distil.experiment.split import Split
+from distil.experiment.stopped import as_event, rounds_of
 from distil.experiment.warned import kept_warnings
 from distil.experiment.weights import MODEL, Weights
 from distil.rng import Rng
@@ -128,9 +130,12 @@ class Steps:
         return [self.first.shared("evaluated", lambda: self._evaluated(0))]
 
     def select_or_finish(self, round: int) -> list[Event]:  # noqa: A002
-        """Select for the next round; after the last round, or without unlabeled examples, finish."""
-        final = round >= self.config.rounds - 1 or len(self.learner.pool.unlabeled) == 0
-        return [self._finished() if final else self._asked(round + 1)]
+        """Select for the next round; after the last round, without unlabeled examples, or where a rule says so, finish."""
+        if round >= self.config.rounds - 1 or len(self.learner.pool.unlabeled) == 0:
+            return [self._finished()]
+        rules = () if self.spec.label == CEILING else self.config.stop
+        reason = first_reason(rules, rounds_of(self.run)) if rules else None
+        return [self._asked(round + 1) if reason is None else {**self._finished(), "stopped": reason}]
 
     def ask(self, round: int) -> list[Event]:  # noqa: A002
         """Ask for the labels of all pending examples; no event while there is no answer."""
@@ -215,7 +220,7 @@ class Steps:
         event |= self._measured(self.split.x_test, self.split.y_test)
         if self.split.validation is not None:
             event |= {f"validation_{name}": value for name, value in self._measured(*self.split.validation).items()}
-        return event
+        return event | (as_event(self.learner, self.config.seeds_of(self.seed).split) if self.config.stop else {})
 
     def _measured(self, x: Tensor, y: Tensor) -> dict[str, float]:
         return evaluate(self.learner.network, x, y, self.runtime)

@@ -18,6 +18,7 @@ from torch import nn
 from distil.datasets.data_set import DataSet
 from distil.datasets.load import FILES, load
 from distil.errors import ConfigError, DistilWarning, InvalidInput
+from distil.evaluation.stopping import StopRule
 from distil.experiment.config.dataset_section import (
     check_data,
     filled,
@@ -47,6 +48,7 @@ from distil.experiment.config.sections import (
     StrategyArgs,
     TrainParameters,
 )
+from distil.experiment.config.stop_section import stop_rules
 from distil.experiment.config.strategy_section import ARGS, StrategySpec, initial_strategy_of, strategies_of
 from distil.selection.learner import Retrain
 from distil.system.imports import named_object, taking
@@ -104,6 +106,7 @@ class ExperimentConfig:
         trackers: Tools that every run is logged to: ``"tensorboard"``, ``"mlflow"``.
         device: Device to train and select on; None: the CPU, or the device that the architecture puts itself on.
         log: File of the documented log; None: no log.
+        stop: The rules that end a run before its last round.
         looking: Whether this is the configuration of a directory that is only looked at: names in it were not looked up, and
             data that the user's own code makes is not loaded.
         document: The whole configuration as a JSON object.
@@ -131,6 +134,7 @@ class ExperimentConfig:
     device: str | None = None
     log: Path | None = None
     initial_strategy: StrategySpec | None = None
+    stop: tuple[StopRule, ...] = ()
     looking: bool = False
     document: Mapping[str, Any] = field(default_factory=dict)
 
@@ -284,6 +288,7 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
     loop = check.section("active_learning", ActiveLearning, document.get("active_learning", {}))
     args = check.section(ARGS, StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args)
     strategies, initial_strategy = strategies_of(check, loop), initial_strategy_of(check, loop)
+    stop = stop_rules(check, loop, validation="validation_points" in data.model_fields_set)
     more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
     oracle = more.oracle
     if isinstance(data, EmbeddingsData) and data.labels is None and (oracle is None or data.test_labels is None):
@@ -320,6 +325,7 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
         device=devices[0] or devices[1],
         log=log,
         initial_strategy=initial_strategy,
+        stop=stop,
         looking=looking,
         document=document,
     )

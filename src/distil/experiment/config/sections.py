@@ -186,6 +186,28 @@ class InitialStrategy(Section):
     args: dict[str, Any] = _key("Arguments of this strategy.", {})
 
 
+class Stop(Section):
+    """When a run ends before its last round: as soon as one of the rules says so."""
+
+    kappa: Annotated[Fraction, OURS] = _key(
+        "Stop when the predictions are stable: Cohen's kappa between one round and the next on 1,000 random examples of the pool, "
+        "averaged over `window` pairs of rounds, is at least this, such as 0.99."
+    )
+    window: Annotated[Count, OURS] = _key("Number of pairs of rounds for `kappa`.", 3)
+    mean_uncertainty: Annotated[Fraction, OURS] = _key(
+        "Stop when 1 minus the largest probability, averaged over the unlabeled of these examples, is at most this, such as 0.05."
+    )
+    largest_uncertainty: Annotated[Fraction, OURS] = _key(
+        "Stop when the most uncertain of them has at most this; with `mean_uncertainty`, both must be so."
+    )
+    gain: Annotated[Fraction, OURS] = _key(
+        "Stop when the forecast of the accuracy on the validation points says that 100 labels add at most this, such as 0.005; "
+        "needs `dataset.validation_points`."
+    )
+    ahead: Annotated[Count, OURS] = _key("Number of labels that the forecast for `gain` looks ahead.", 100)
+    labels: Annotated[Count, OURS] = _key("Stop at this number of labels.")
+
+
 class ActiveLearning(Section):
     """The active-learning loop; each strategy is checked by itself."""
 
@@ -207,6 +229,9 @@ class ActiveLearning(Section):
     )
     candidates: Annotated[Count | None, OURS] = _key(
         "Number of random examples of the unlabeled pool that the strategy chooses from, drawn anew each round. Default: all."
+    )
+    stop: Annotated[SkipValidation[Stop], OURS] = _key(
+        "When a run ends before its last round: a JSON object with the keys below. Default: never."
     )
     strategy_args: SkipValidation[StrategyArgs | None] = _key(
         "Arguments of the strategies. Every strategy accepts `batch_size` (of the forward passes over the pool), `device`, "
