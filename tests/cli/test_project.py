@@ -104,7 +104,7 @@ def test_status_of_the_model_and_its_guesses(project, ok):
         "seeing a guess changes how often it is accepted by +0.0 points (-53.3 to +53.3)",
     ]
     found = json.loads(ok("project", "status", "p", "--json"))["progress"]
-    assert [*found] == ["classes", "people", "agreement", "alpha", "curve", "accuracy", "guesses"]
+    assert [*found] == ["classes", "people", "agreement", "alpha", "curve", "accuracy", "outlook", "guesses"]
     assert found["people"] == [{"who": "anna", "answers": 6, "per_hour": 1800, "median_ms": 1900}]
     assert found["guesses"]["shown"] == {"n": 3, "accepted": 2, "median_ms": 1900}
     assert [*found["curve"][0]] == ["labels", "n", "accuracy", "low", "high"]

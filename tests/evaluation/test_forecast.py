@@ -19,10 +19,12 @@ def test_a_curve_without_noise_is_read_further_on():
     assert found.score == pytest.approx(power(300), abs=5e-4)
     assert found.then == pytest.approx(power(400), abs=2e-3)
     assert found.low <= found.then <= found.high <= found.low + 0.01
+    assert found.gain == pytest.approx(power(400) - power(300), abs=2e-3)
+    assert found.gain_low <= found.gain <= found.gain_high <= found.gain_low + 0.01
 
 
-def test_the_interval_holds_what_comes_in_about_80_of_100_cases_and_grows_with_level_and_horizon():
-    rng, held = np.random.default_rng(0), {0.8: 0, 0.5: 0}
+def test_the_intervals_hold_what_comes_in_about_80_of_100_cases_and_grow_with_level_and_horizon():
+    rng, held, gains = np.random.default_rng(0), {0.8: 0, 0.5: 0}, 0
     cases = 60
     for case in range(cases):
         top, power_of = rng.uniform(0.75, 0.98), rng.uniform(0.3, 1)
@@ -33,7 +35,9 @@ def test_the_interval_holds_what_comes_in_about_80_of_100_cases_and_grows_with_l
         for level in held:
             found = forecast(LABELS, scores, 100, level)
             held[level] += found.low <= later <= found.high
+            gains += level == 0.8 and found.gain_low <= truth(400) - truth(300) <= found.gain_high
     assert 0.7 <= held[0.8] / cases <= 0.93
+    assert gains / cases >= 0.75
     assert 0.35 <= held[0.5] / cases <= 0.7
     near, far = (forecast(LABELS, scores, more) for more in (20, 600))
     assert near.high - near.low < far.high - far.low
@@ -64,7 +68,7 @@ def test_what_cannot_be_told_yet_is_said_in_words():
 
 def test_a_forecast_is_a_sentence():
     found = forecast(LABELS, power(LABELS)[None], 50)
-    gain, low, high = (f"{100 * (end - found.score):+.1f}" for end in (found.then, found.low, found.high))
+    gain, low, high = (f"{100 * end:+.1f}" for end in (found.then - found.score, found.gain_low, found.gain_high))
     assert str(found) == f"the next 50 labels are worth {gain} points ({low} to {high}, 80 % interval)"
     assert str(forecast(LABELS, power(LABELS)[None], 1)).startswith("the next 1 label is worth ")
 

@@ -71,9 +71,9 @@ def test_small_gain_stops_where_the_upper_end_of_the_forecast_is_below_the_value
     for scores in (0.9 - 1.5 * labels**-0.55, 0.9 - 0.5 * np.exp(-labels / 15)):
         rounds = [a_round(n, score=score) for n, score in zip(labels.tolist(), scores.tolist(), strict=True)]
         found = forecast(labels, scores[None], 50)
-        most = found.high - found.score
+        most = found.gain_high
         reason = SmallGain(value=2 * most + 1e-6, ahead=50).reason(rounds)
-        assert reason == f"the next 50 labels are worth at most {100 * most:.1f} points"
+        assert reason == f"the next 50 labels add at most {100 * most:.1f} points"
         assert SmallGain(value=2 * most - 1e-6, ahead=50).reason(rounds) is None
     assert SmallGain(value=1).reason(rounds[:4]) is None  # it cannot tell yet
     assert SmallGain(value=1).reason([a_round()] * 20) is None  # no score is known

@@ -14,7 +14,21 @@ if TYPE_CHECKING:
     from distil.evaluation.curves import Curves
     from distil.evaluation.forecast import Forecast
 
-_COLUMNS = ("name", "labels", "more", "score", "then", "low", "high", "level", "cost_per_point", "unknown")
+_COLUMNS = (
+    "name",
+    "labels",
+    "more",
+    "score",
+    "then",
+    "low",
+    "high",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "level",
+    "cost_per_point",
+    "unknown",
+)
 
 
 def forecast(
@@ -82,8 +96,7 @@ def act(given: dict[str, Any]) -> int:
 
 
 def _document(name: str, found: Forecast, cost: float | None) -> dict[str, Any]:
-    gain = 100 * (found.then - found.score)
-    price = cost * found.more / gain if cost is not None and gain > 0 else None
+    price = cost * found.more / (100 * found.gain) if cost is not None and found.gain > 0 else None
     sentence = str(found)
     if cost is not None and found.unknown is None:
         sentence += f"; a point costs {price:,.2f}" if price is not None else "; no cost buys a point"

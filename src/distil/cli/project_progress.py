@@ -19,6 +19,8 @@ def progress_lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"the model guessed {_bounded(last)} of the last {counted(last['n'], 'random item')} right")
     if found["accuracy"] is not None:
         lines.append(f"{_bounded(found['accuracy'])} of all items are right if the model labels the rest now")
+    if found["outlook"] is not None:
+        lines += found["outlook"]["sentences"]
     if found["guesses"] is not None:
         effect = [f"{100 * found['guesses'][name]:+.1f}" for name in ("difference", "low", "high")]
         lines.append("seeing a guess changes how often it is accepted by {} points ({} to {})".format(*effect))

@@ -2,8 +2,9 @@
 
 Three families are fitted, see ``distil.evaluation.learning_curves``: no single one is right for all curves. The interval comes from
 resamples of the curve. Each draws the seeds with replacement, and changes the signs of the residuals of the mean curve at random
-(the wild bootstrap: early points, whose residuals are larger, keep theirs). The scores that all families give to all resamples,
-with the noise of a single point added, are the distribution of the score to come; its quantiles are the ends of the interval.
+(the wild bootstrap: early points, whose residuals are larger, keep theirs). What all families say of all resamples is the
+distribution of the gain. With the noise of a single point added, it is that of the score that will be measured. The ends of the
+intervals are quantiles.
 
 Early on, no curve foretells its end: on real curves, all families were worse than the last score until some 15 % of the horizon had
 been seen. There, and where the families disagree, the answer is that the forecast cannot tell yet.
@@ -43,9 +44,12 @@ class Forecast:
         more: Number of further labels.
         score: The score so far: the mean of the fitted curves at ``labels``, over the families.
         then: The same with ``more`` labels.
-        low: Lower end of the interval of the score that will be measured then.
+        low: Lower end of the interval of the score that will be measured then, which has noise.
         high: Upper end.
-        level: Level of the interval.
+        gain: What the labels are worth: ``then`` minus ``score``.
+        gain_low: Lower end of its interval.
+        gain_high: Upper end.
+        level: Level of the intervals.
         unknown: Why the forecast cannot tell yet, as the end of a sentence; None where it can.
     """
 
@@ -55,18 +59,21 @@ class Forecast:
     then: float
     low: float
     high: float
+    gain: float
+    gain_low: float
+    gain_high: float
     level: float
     unknown: str | None
 
     def __str__(self) -> str:
         """A sentence.
 
-        >>> print(Forecast(200, 50, 0.81, 0.822, 0.815, 0.829, 0.8, None))
+        >>> print(Forecast(200, 50, 0.81, 0.822, 0.81, 0.834, 0.012, 0.005, 0.019, 0.8, None))
         the next 50 labels are worth +1.2 points (+0.5 to +1.9, 80 % interval)
         """
         if self.unknown is not None:
             return f"what {counted(self.more, 'more label')} would bring cannot be told yet: {self.unknown}"
-        gain, low, high = (f"{100 * (end - self.score):+.1f}" for end in (self.then, self.low, self.high))
+        gain, low, high = (f"{100 * end:+.1f}" for end in (self.gain, self.gain_low, self.gain_high))
         return (
             f"the next {counted(self.more, 'label')} {'is' if self.more == 1 else 'are'} worth {gain} points "
             f"({low} to {high}, {100 * self.level:.0f} % interval)"
@@ -107,11 +114,12 @@ def forecast(labels: ArrayLike, scores: ArrayLike, more: int, level: float = LEV
         found = _resampled(grid, rows, more)
         spread = 100 * float(np.ptp(found.then))
         if spread <= 100 * DISAGREE:
-            low, high = np.quantile(found.draws, [(1 - level) / 2, (1 + level) / 2])
+            ends = [(1 - level) / 2, (1 + level) / 2]
+            (low, high), (least, most) = (np.quantile(own, ends).tolist() for own in (found.scores, found.gains))
             score, then = float(found.now.mean()), float(found.then.mean())
-            return Forecast(last, more, score, then, float(low), float(high), level, None)
+            return Forecast(last, more, score, then, low, high, then - score, least, most, level, None)
         unknown = f"the fitted curves differ by {spread:.0f} points there"
-    return Forecast(last, more, now, now, 0.0, 1.0, level, unknown)
+    return Forecast(last, more, now, now, 0.0, 1.0, 0.0, -now, 1 - now, level, unknown)
 
 
 def _too_early(grid: Floats, more: int) -> str | None:
@@ -123,11 +131,12 @@ def _too_early(grid: Floats, more: int) -> str | None:
 
 
 class _Resampled(NamedTuple):
-    """The scores of the fitted families now and then, (F,) each, and draws of the score then."""
+    """The scores of the fitted families now and then, (F,) each; draws of the score that is measured then, and of the gain."""
 
     now: Floats
     then: Floats
-    draws: Floats
+    scores: Floats
+    gains: Floats
 
 
 def _resampled(grid: Floats, rows: Floats, more: int) -> _Resampled:
@@ -135,14 +144,13 @@ def _resampled(grid: Floats, rows: Floats, more: int) -> _Resampled:
     seeds = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), _RESAMPLES) / len(rows)
     ends = np.array([grid[-1], grid[-1] + more])
     parts = [_of_family(family, grid, rows, ends, seeds, rng) for family in FAMILIES.values()]
-    now, then, draws = (np.stack(part) for part in zip(*parts, strict=True))
-    return _Resampled(now, then, draws.ravel())
+    return _Resampled(*(np.stack(part) for part in zip(*parts, strict=True)))
 
 
 def _of_family(
     family: Family, grid: Floats, rows: Floats, ends: Floats, seeds: Floats, rng: np.random.Generator
-) -> tuple[float, float, Floats]:
-    """The scores of the family now and then, and draws of the score then, (R,)."""
+) -> tuple[float, float, Floats, Floats]:
+    """The scores of the family now and then, and R draws of the score that is measured then, and of the gain."""
     mean, points = rows.mean(axis=0), len(grid)
     best = fitted(family, grid, mean[None])
     curve = best(grid)[0]
@@ -150,8 +158,10 @@ def _of_family(
     residuals = (mean - curve) * np.sqrt(points / (points - min(len(family.axes) + 2, points - 1)))
     signs = rng.choice([-1.0, 1.0], (len(seeds), points))
     resamples = curve + signs * residuals + (seeds @ rows - mean)
-    again = fitted(family, grid, np.concatenate([curve[None], resamples]), refined=False)(ends)[:, 1]
-    noise = rng.choice(residuals[points // 2 :], len(seeds)) * rng.choice([-1.0, 1.0], len(seeds))
+    again = fitted(family, grid, np.concatenate([curve[None], resamples]), refined=False)(ends)
     now, then = best(ends)[0]
-    draws = again[1:] + (then - again[0]) + noise  # less what the grid alone gets wrong of the curve
-    return float(now), float(then), np.clip(draws, 0, 1)
+    thens, gains = again[:, 1], again[:, 1] - again[:, 0]
+    noise = rng.choice(residuals[points // 2 :], len(seeds)) * rng.choice([-1.0, 1.0], len(seeds))
+    # the first row is what the grid alone says of the curve itself, which is off by little
+    scores = np.clip(thens[1:] + (then - thens[0]) + noise, 0, 1)
+    return float(now), float(then), scores, gains[1:] + (then - now - gains[0])

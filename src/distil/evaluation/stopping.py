@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from distil.errors import InvalidInput, whole_number
+from distil.errors import InvalidInput, counted, whole_number
 from distil.evaluation.forecast import forecast
 
 
@@ -138,9 +138,9 @@ class SmallGain(StopRule):
         if not curve:
             return None
         found = forecast(list(curve), [list(curve.values())], self.ahead)
-        if found.unknown is not None or found.high - found.score > self.value * self.ahead / 100:
+        if found.unknown is not None or found.gain_high > self.value * self.ahead / 100:
             return None
-        return f"the next {self.ahead} labels are worth at most {100 * (found.high - found.score):.1f} points"
+        return f"the next {counted(self.ahead, 'label')} add at most {100 * found.gain_high:.1f} points"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ from distil.labeling.checks import DISAGREES, REPEAT
 from distil.labeling.events import ANSWERS, GRID, LABEL_STUDIO, MAP, RANDOM, Event, labels_of
 from distil.labeling.fold import Classes
 from distil.labeling.model import CACHE, Snapshot
+from distil.labeling.outlook import Outlook, outlook
 from distil.labeling.truth import Truth, agreement, krippendorff_alpha
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class Progress:
         alpha: Krippendorff's alpha of these labels; None where it is not defined.
         curve: The learning curve, early windows first.
         accuracy: The accuracy over the whole pool now; None before there is a model and a random item has a label.
+        outlook: What further labels will bring; None without a learning curve or an open item.
         guesses: The effect of guesses; None before there are answers of both kinds.
     """
 
@@ -142,6 +144,7 @@ class Progress:
     alpha: float | None
     curve: Sequence[Window]
     accuracy: Accuracy | None
+    outlook: Outlook | None
     guesses: Effect | None
 
 
@@ -243,13 +246,15 @@ class Tally:
         """
         labeled = Counter(truth.label for truth in truths.values() if truth.label is not None)
         several = [[*truth.votes.values()] for truth in truths.values() if len(truth.votes) > 1]
+        curve, accuracy = _curve(self._drawn(truths)), estimated_accuracy(self._judged(truths, guesses), untouched)
         return Progress(
             classes={name: labeled[name] for name in self._classes.live()},
             people=self._people(truths),
             agreement=agreement(several),
             alpha=krippendorff_alpha(several),
-            curve=_curve(self._drawn(truths)),
-            accuracy=estimated_accuracy(self._judged(truths, guesses), untouched),
+            curve=curve,
+            accuracy=accuracy,
+            outlook=outlook(curve, accuracy, untouched, untouched + len(truths)),
             guesses=self._effect(truths),
         )
 

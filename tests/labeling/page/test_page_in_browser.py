@@ -604,6 +604,7 @@ def test_progress_shows_the_numbers_of_the_server(tmp_path, digits, serve, visit
         "alpha": 0.71,
         "curve": points,
         "accuracy": {"n": 20, "accuracy": 0.8, "low": 0.58, "high": 0.92},
+        "outlook": {"sentences": ["you may stop: 50 more labels would add at most 0.4 points"]},
         "guesses": {
             "shown": {"n": 80, "accepted": 60, "median_ms": 250.0},
             "withheld": {"n": 10, "accepted": 5, "median_ms": 900.0},
@@ -625,6 +626,7 @@ def test_progress_shows_the_numbers_of_the_server(tmp_path, digits, serve, visit
     text = page.locator("#progress").inner_text()
     for words in (
         "80 %\nright if the model labels the rest (58 % to 92 %)",
+        "You may stop: 50 more labels would add at most 0.4 points.",
         "anna\t40\t1,235\t1.3 s",
         "the same label in 88 % of cases",
         "alpha is 0.71",

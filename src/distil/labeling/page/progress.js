@@ -128,10 +128,11 @@ class Progress {
 
 const panel = (title, ...children) => h("section", { class: "panel" }, h("h2", null, title), ...children);
 
-function learning({ curve: points, accuracy }) {
+function learning({ curve: points, accuracy, outlook }) {
   if (!points?.length) return h("p", { class: "hint" }, "The curve begins when some items that were drawn at random have labels: one in ten is.");
   const now = accuracy ? h("p", null, `If the model labeled the rest now, ${between(accuracy)} of all items would be right. This comes from ${plural(accuracy.n, "random item")}.`) : null;
-  return [curve(points), now];
+  const ahead = (outlook?.sentences ?? []).map((text) => h("p", null, `${text[0].toUpperCase()}${text.slice(1)}.`));
+  return [curve(points), now, ...ahead];
 }
 
 function people({ people: rows, agreement, alpha, self_agreement: self }) {
