@@ -314,9 +314,10 @@ class HeadCalls(TorchFunctionMode):
 
     def _begin_turned(self, name: str, args: Sequence[Any], result: Tensor) -> None:
         """Follow a product weight @ x.T, or a convolution of x.T with kernels of one place."""
-        left, right, *_ = (*(args[1:] if name == "addmm" else args), None, None)
-        if not isinstance(left, Tensor) or not isinstance(right, Tensor) or result.dim() != 2:
+        factors: Sequence[Any] = args[1:3] if name == "addmm" else args[:2]
+        if len(factors) < 2 or result.dim() != 2 or not all(isinstance(x, Tensor) for x in factors):
             return
+        left, right = factors
         if name in ("matmul", "mm", "addmm") and left.dim() == right.dim() == 2:
             self._begin(right.T, result, False, turned=True)
         elif name == "conv1d" and right.shape[1:] == (len(left), 1) and result.shape[1] == left.shape[1]:
@@ -333,8 +334,8 @@ class HeadCalls(TorchFunctionMode):
             values = args[0] if rows and axis in (1, -1) else ()
         elif name == "stack" and args and isinstance(args[0], (list, tuple)):
             values = args[0]
-        rows = [one for one in reversed(self._followed) if not one.turned]
-        found = [next((one for one in rows if one.value is x and one.inputs), None) for x in values]
+        by_row = [one for one in reversed(self._followed) if not one.turned]
+        found = [next((one for one in by_row if one.value is x and one.inputs), None) for x in values]
         parts = [one for one in found if one is not None]
         alike = len({one.value.dim() for one in parts}) == 1
         return parts if len(found) > 1 and len(parts) == len(found) and alike else []
