@@ -286,7 +286,7 @@ def test_what_cannot_be_read(case):
             (
                 KNeighborsClassifier().fit(X, np.stack([Y, Y], 1)),
                 {},
-                "has 2 outputs; multi-label models are not supported: fit one",
+                "has 2 outputs; multi-label models need task=.multilabel",
             ),
             (
                 SVC(decision_function_shape="ovo").fit(X[:40], np.arange(40) % 4),

@@ -105,8 +105,9 @@ def test_refusals(case):
         (net(3, nn.Sigmoid()), {"task": "multilabel"}, UnsupportedModel, 'ends with a sigmoid, so .*output="probs"'),
         (net(3), {"task": "multilabel", "output": "probs"}, UnsupportedModel, "some values are outside"),
         (net(3), {"task": "regression", "num_classes": 2}, UnsupportedModel, "the model has 3"),
-        (Ridge(), {"task": "regression"}, UnsupportedModel, "for regression pass .*predictions=model.predict"),
-        ([Ridge(), Ridge()], {"task": "multilabel"}, UnsupportedModel, "for multilabel pass .*probs="),
+        (Ridge(), {"task": "regression"}, UnsupportedModel, "Ridge is not fitted; call its fit first"),
+        ([Ridge(), Ridge()], {"task": "multilabel"}, UnsupportedModel, "Ridge has no predict_proba"),
+        (Ridge(), {"task": "regression", "logits": "predict_proba"}, InvalidInput, "logits= cannot be used with Ridge"),
         (
             wrap(net(3)),
             {"task": "regression"},

@@ -20,6 +20,7 @@ from distil.networks.model_inputs import call_module, parameters_of
 from distil.networks.model_outputs import unreadable
 from distil.networks.module_state import unwrapped
 from distil.networks.output_kinds import OutputKind
+from distil.networks.task_estimators import LabelEstimator, Regressor
 from distil.networks.timm_and_transformers import POOLINGS, pooled_outputs
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.weights import loaded
@@ -53,7 +54,8 @@ def wrap(
 
     * a ``torch.nn.Module``, of torchvision, timm, transformers, Lightning or your own;
     * an initialized skorch net: its module is used, and its criterion decides ``output``;
-    * a fitted classifier, pipeline or search of scikit-learn: see ``Estimator``;
+    * a fitted classifier, pipeline or search of scikit-learn: see ``Estimator``; for other tasks a regressor or a classifier of
+      several labels: see ``distil.networks.task_estimators``;
     * a function from a minibatch to logits, or to a pair (logits, embedding), as tensors or arrays. The modules that it uses are
       in evaluation mode while it is asked, and are searched for the head;
     * a list of any of these: their ``Ensemble``; all other arguments apply to each member;
@@ -270,20 +272,20 @@ def _skorch(net: Any, given: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
     return network
 
 
-def _estimator(estimator: object, given: Mapping[str, Any]) -> Estimator:
+def _estimator(estimator: object, given: Mapping[str, Any]) -> Network:
     task = given.get("task", "classification")
-    if task != "classification":
-        outputs = "predictions=model.predict(X)" if task == "regression" else "probs=, a probability for each label"
-        raise UnsupportedModel(
-            f"{type(estimator).__name__} is an estimator, which is read in classification alone; for {task} pass its outputs to "
-            f"distil.select_from: {outputs}, and embeddings=X"
-        )
     known = ("logits", "embedding", "inputs", "num_classes")
+    if task == "regression":
+        known = known[1:]
     _refuse(
         given, (*known, "task"), f"{type(estimator).__name__}, which takes {', '.join(f'{name}=' for name in known)}"
     )
     classes = np.arange(given["num_classes"]) if "num_classes" in given else given.get("classes")
     settings = {name: given[name] for name in ("logits", "embedding", "inputs") if name in given}
+    if task == "regression":
+        return Regressor(estimator, outputs=given.get("num_classes"), **settings)
+    if task == "multilabel":
+        return LabelEstimator(estimator, outputs=given.get("num_classes"), **settings)
     return Estimator(estimator, classes=classes, **settings)
 
 

@@ -1,0 +1,179 @@
+"""Estimators of scikit-learn, and others with the same methods: what those of all tasks have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distil.errors import InvalidInput, UnsupportedModel
+from distil.networks.base import HasInputs, Network, Outputs
+from distil.system.runtime import Runtime
+
+
+class Fitted(Network, HasInputs):
+    """A fitted estimator, unchanged; a subclass says what its outputs are.
+
+    The embedding is the input of the estimator itself: in a pipeline, the output of the steps before it (computed once). For a
+    search, as in ``GridSearchCV``, the ``best_estimator_`` is asked.
+
+    Args:
+        estimator: The estimator; it is called with a NumPy array, or with a list if the minibatch holds texts.
+        embedding: A fitted object with ``transform``, or a function, from the inputs to the embedding (B, D).
+        inputs: A function from the minibatch to the argument that the estimator is called with.
+    """
+
+    def __init__(
+        self, estimator: object, *, embedding: object = None, inputs: Callable[[Any], Any] | None = None
+    ) -> None:
+        self.estimator = estimator
+        self._before, self._final = steps_of(estimator)
+        self._embedding = None if embedding is None else _mapping(embedding)
+        self._read = inputs
+
+    @abstractmethod
+    def _logits(self, seen: Any) -> Tensor:  # noqa: ANN401
+        """Logits, or predictions, (B, C) from the input of the estimator itself."""
+
+    def asking(self, runtime: Runtime) -> AbstractContextManager[None]:  # noqa: ARG002
+        """An empty context: asking an estimator needs no preparation."""
+        return nullcontext()
+
+    def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
+        """Logits of one minibatch, and as embedding the input of the estimator itself."""
+        x = self._inputs(batch)
+        seen = self._seen(x)
+        # Sparse rows are made dense only for a strategy that reads the embedding.
+        return Outputs(self._logits(seen), lambda: _numbers(seen if self._embedding is None else self._embedding(x)))
+
+    def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
+        """The argument that the estimator is called with, as floating-point numbers (B, D)."""
+        x = _numbers(self._inputs(batch))
+        if x is None:
+            raise UnsupportedModel(
+                f"expected {name_of(self.estimator)} to be called with rows of numbers, and it is called with other values; use a "
+                "strategy that does not read inputs"
+            )
+        return x if x.is_floating_point() else x.float()
+
+    def _seen(self, x: Any) -> Any:  # noqa: ANN401
+        """The input of the estimator itself, after the steps before it."""
+        if self._before is None:
+            return x
+        with self._explained():
+            seen = self._before.transform(x)
+        # Text vectorizers read a data frame by the names of its columns.
+        columns = getattr(x, "columns", None)
+        if columns is not None and (rows := np.shape(seen)[0]) != x.shape[0]:
+            column = str(columns[0]) if len(columns) == 1 else "text"
+            raise UnsupportedModel(
+                f"{name_of(self.estimator)} made {rows} row{'s' * (rows != 1)} of {x.shape[0]} examples: it reads texts, and a "
+                f"data frame gives it the names of its columns; pass the column of texts, as in data[{column!r}]"
+            )
+        return seen
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """A context that explains why the estimator cannot read the examples."""
+        try:
+            yield
+        except ValueError as error:
+            from sklearn.exceptions import NotFittedError
+
+            if isinstance(error, NotFittedError):
+                raise UnsupportedModel(f"{name_of(self.estimator)} is not fitted; call its fit first") from error
+            raise UnsupportedModel(
+                f"{name_of(self.estimator)} cannot read these examples: {' '.join(str(error).split())}; it needs examples like "
+                "those that it was fitted to: leave out columns that it does not know, such as texts, or pass inputs=, a function "
+                "that selects its columns"
+            ) from error
+
+    def _inputs(self, batch: Any) -> Any:  # noqa: ANN401
+        if self._read is not None:
+            return self._read(batch)
+        pair = isinstance(batch, (list, tuple)) and batch and not isinstance(batch[0], (str, bytes))
+        x = batch[0] if pair else batch
+        if isinstance(x, Mapping):
+            raise UnsupportedModel(
+                f"the minibatch for {name_of(self.estimator)} is a dict of {list(x)}; pass inputs=, a function from it to the "
+                "argument of the estimator"
+            )
+        if isinstance(x, Tensor):
+            return x.numpy(force=True)
+        return list(x) if isinstance(x, tuple) else x
+
+    def _seen_by(self, member: Any, seen: Any, features: Any) -> Any:  # noqa: ANN401
+        """The input of a member of a committee, which may read some features only (None: all)."""
+        named = getattr(member, "feature_names_in_", None) is not None
+        x = seen if named else as_array(seen)
+        return x if features is None else x[:, features]
+
+
+def members_of(final: object, method: str) -> list[tuple[Any, Any]]:
+    """The estimators that may be members of a committee, each with the features that it reads (None: all).
+
+    Args:
+        final: The estimator that may be their mean.
+        method: The method that members are asked by.
+    """
+    members = getattr(final, "estimators_", None)
+    if not isinstance(members, list) or not all(callable(getattr(m, method, None)) for m in members):
+        return []
+    features = getattr(final, "estimators_features_", None)
+    return list(zip(members, [None] * len(members) if features is None else features, strict=True))
+
+
+def steps_of(estimator: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """The steps of a pipeline before the estimator, or None, and the estimator."""
+    best = getattr(estimator, "best_estimator_", None)
+    if best is not None:
+        return steps_of(best)
+    steps = getattr(estimator, "steps", None)
+    if not isinstance(steps, list) or not steps:
+        return None, estimator
+    return (estimator[:-1] if len(steps) > 1 else None), estimator[-1]
+
+
+def _mapping(embedding: Any) -> Callable[[Any], Any]:  # noqa: ANN401
+    transform = getattr(embedding, "transform", embedding)
+    if not callable(transform):
+        raise InvalidInput(
+            f"embedding= of an estimator must be a function or a fitted object with transform, got {embedding!r}"
+        )
+    return transform  # type: ignore[no-any-return]
+
+
+def as_array(x: Any) -> Any:  # noqa: ANN401
+    """A data frame as an array; any other value unchanged."""
+    to_numpy = getattr(x, "to_numpy", None)
+    return to_numpy() if callable(to_numpy) else x
+
+
+def _numbers(x: Any) -> Tensor | None:  # noqa: ANN401
+    """Rows of numbers as a dense tensor (B, D); None if they are not numbers."""
+    if isinstance(x, Tensor):
+        return x.flatten(1)
+    dense = getattr(x, "toarray", None)
+    array = np.asarray(dense() if callable(dense) else as_array(x))
+    if array.dtype.kind not in "fiub" or array.ndim < 2:
+        return None
+    return torch.from_numpy(np.ascontiguousarray(array)).flatten(1)
+
+
+def name_of(estimator: Any) -> str:  # noqa: ANN401
+    """The class of an estimator, with the steps of a pipeline in parentheses."""
+    steps = getattr(estimator, "steps", None)
+    inner = f"({', '.join(type(step).__name__ for _, step in steps)})" if isinstance(steps, list) else ""
+    return type(estimator).__name__ + inner
+
+
+def kind_of(final: Any) -> str | None:  # noqa: ANN401
+    """The kind of an estimator: classifier, regressor, clusterer, ...; None if it does not say."""
+    tags = getattr(final, "__sklearn_tags__", None)
+    own = getattr(final, "_estimator_type", None)
+    return own or (tags().estimator_type if callable(tags) else None)
