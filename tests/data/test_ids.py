@@ -62,6 +62,22 @@ def test_class_folders(tmp_path):
         read_ids(tmp_path / "pool/cat")
 
 
+def test_labels_that_differ_only_in_case_are_two_and_named(tmp_path, case):
+    """In every file that holds labels, and in the names of folders."""
+    for name in ("pool/cat/1.png", "pool/Cat/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a.csv").write_text("id,label\n1,cat\n2,dog\n3,Cat\n4,DOG\n")
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "label": "cat"}\n{"id": 3, "label": "Cat"}\n')
+    for name, pair in (("a.csv", "'cat' and 'Cat'"), ("a.jsonl", "'cat' and 'Cat'"), ("pool", "'Cat' and 'cat'")):
+        with case(name):
+            found = read_ids(tmp_path / name)
+            assert {"cat", "Cat"} <= {*found.labels}
+            assert found.note.endswith(f"the labels {pair} differ only in case, and are two classes")
+    (tmp_path / "a.csv").write_text("id,label\na,cat\nA,dog\nb,cat\n")
+    assert read_ids(tmp_path / "a.csv").note == ""
+
+
 def test_a_column_that_may_hold_labels_is_not_ignored_in_silence(tmp_path):
     for name in ("y", "category", "answer"):
         (tmp_path / "ids.csv").write_text(f"id,{name}\na,1\nb,\n")

@@ -451,3 +451,11 @@ def test_a_column_that_float32_would_round_to_one_value_stays_in_float64(tmp_pat
     np.savez(tmp_path / "a.npz", X_train=np.array(times)[:, None], y_train=[0, 1, 0, 1])
     assert torch.equal(load("npz", path=tmp_path / "a.npz").x_train, x)
     assert load("csv", path=write(tmp_path / "b.csv", "x,y\n1000,0\n1001,1\n")).x_train.dtype == torch.float32
+
+
+def test_labels_that_differ_only_in_case_are_two_classes(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x,label\n1,cat\n2,Cat\n3,dog\n")
+    found = load("csv", path=path)
+    assert found.class_names == ("Cat", "cat", "dog")
+    assert found.read == ["the labels 'cat' and 'Cat' differ only in case, and are two classes"]

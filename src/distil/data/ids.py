@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -34,8 +34,8 @@ class ListedIds:
             yet; None where the file has no labels.
         origin: The file, for messages.
         positions: True where the ids are row numbers even if the pool's rows have names, as in an array of whole numbers.
-        note: What was read in another way than it was written, as sentences: the column of ids, where none is called ``id``, or
-            the labels of a file that is not UTF-8; else empty.
+        note: What was read in another way than it was written, as sentences: the column of ids, where none is called ``id``, the
+            labels of a file that is not UTF-8, and labels that differ only in case; else empty.
         places: For messages, the line or row of each id in its file; empty if unknown.
         unit: What ``places`` count: ``"line"`` or ``"row"``.
     """
@@ -208,6 +208,20 @@ def matched(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
     return rows
 
 
+def note_on_case(labels: Iterable[str]) -> str:
+    """A note on the first two labels that differ only in case, and are two classes; empty if there are none.
+
+    >>> note_on_case(["cat", "dog", "Cat", "cat"])
+    "the labels 'cat' and 'Cat' differ only in case, and are two classes"
+    """
+    known: dict[str, str] = {}
+    for label in dict.fromkeys(labels):
+        first = known.setdefault(label.casefold(), label)
+        if first != label:
+            return f"the labels {first!r} and {label!r} differ only in case, and are two classes"
+    return ""
+
+
 def normal(name: str) -> str:
     """The form in which unequal ids are compared: without surrounding blanks, accents composed (NFC), 7 for 7.0.
 
@@ -277,12 +291,12 @@ def _read(path: str | Path, quoting: Quoting | None) -> ListedIds:
 
 
 def _checked(found: ListedIds) -> ListedIds:
-    """``found``; InvalidInput if an id or a label holds a control character."""
+    """``found``, with a note on its labels; InvalidInput if an id or a label holds a control character."""
     for what, texts in (("id", found.names), ("label", found.labels or ())):
         wrong = with_control(texts)
         if wrong is not None:
             raise InvalidInput(f"{found.where(texts.index(wrong))}: the {what} {_has_control(wrong)}")
-    return found
+    return replace(found, note="; ".join(filter(None, (found.note, note_on_case(found.labels or ())))))
 
 
 def _has_control(text: str) -> str:

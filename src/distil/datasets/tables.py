@@ -25,7 +25,7 @@ from distil.data.columns import Rows
 from distil.data.columns import Table as Columns
 from distil.data.file_readers import ending, reading
 from distil.data.headers import ID, LABELS, is_no_text, is_number
-from distil.data.ids import text_in
+from distil.data.ids import note_on_case, text_in
 from distil.data.table_files import Quoting, open_table
 from distil.errors import DistilError, InvalidInput, nearest
 from distil.system.runtime import Runtime
@@ -136,7 +136,8 @@ def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None
         raise InvalidInput(f"{path}: there is no row below the header")
     _check_finite(table, features, rows)
     names = tuple(columns) if table.header else ()
-    note = "; ".join(filter(None, (_note(table, len(features), place), rows.note(path))))
+    parts = (_note(table, len(features), place), rows.note(path), note_on_case(labels))
+    note = "; ".join(filter(None, parts))
     return Table(_narrowed(rows.values), np.array(labels), names, note)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from distil.data.array_files import read_column
 from distil.data.file_readers import ending
 from distil.data.headers import LABELS, is_no_text
-from distil.data.ids import ListedIds, read_ids, text_in
+from distil.data.ids import ListedIds, note_on_case, read_ids, text_in
 from distil.data.images import images_below
 from distil.data.items import Kind, items_of
 from distil.data.pools import open_pool
@@ -106,5 +106,6 @@ def _own_labels(pool: Path, quoting: Quoting | None, *, partly: bool) -> ListedI
     if missing is not None and not partly:
         raise InvalidInput(f"{table.where(missing)}: the label is missing; fill it in or take the {table.unit} out")
     labels = tuple("" if is_no_text(cell) else text_in(table, cell).strip() for cell in rows.cells[0])
-    found = ListedIds(tuple(map(str, range(len(labels)))), labels, str(pool), positions=True)
+    rows_of = tuple(map(str, range(len(labels))))
+    found = ListedIds(rows_of, labels, str(pool), positions=True, note=note_on_case(labels))
     return found.answered() if any(labels) else None
