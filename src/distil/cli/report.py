@@ -29,7 +29,8 @@ def report(
     Args:
         runs: The output directories of ``distil run`` or ``distil compare``, one a data set.
         output: The page to write, ``.html``; default of the command: report.html, in RUNS where that is one directory.
-        force: Replace a page of that name that has other content; without it, no file is replaced.
+        force: Replace a page of that name that has other content; without it, no file is replaced. The report.html in a directory
+            RUNS needs no --force: it is written anew, and one that was edited is kept as `report (edited).html`.
         data: The folder of the data sets; default: the experiment's, ``$DISTIL_DATA``, then the user's cache.
 
     Returns:
