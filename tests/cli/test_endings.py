@@ -141,6 +141,13 @@ def test_every_command_ends_in_a_line_whatever_happens(capsys, acts, case):
                 assert err.strip("\n").count("\n") == 0
 
 
+def test_interrupted_before_the_command_line_is_read(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_app", _sent(signal.SIGINT))
+    assert main(["project", "status", "p"]) == 130
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"\ndistil: interrupted; {GOES_ON}\n")
+
+
 def test_what_is_unexpected_says_how_to_report_it(capsys, acts):
     acts("run", _raises(_Own("one\n  two")))
     assert main(["run", "a.json"]) == 1

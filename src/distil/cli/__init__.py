@@ -57,20 +57,23 @@ _WIDE = 100  # narrower panels cut words off
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    context: typer.Context | None = None
     with streams():
-        command: Any = typer.main.get_command(_app())
-        if "_DISTIL_COMPLETE" in os.environ:
-            command(prog_name="distil")  # prints completions, and exits
-        context = typer.Context(command, info_name="distil", **command.context_settings)
-        for flag in command.get_params(context):
-            flag.default = False  # to convert None, typer would import pydantic, for every help
         try:
             with terminable(), warnings.catch_warnings():
                 warnings.showwarning = _show_warning
+                command: Any = typer.main.get_command(_app())
+                if "_DISTIL_COMPLETE" in os.environ:
+                    command(prog_name="distil")  # prints completions, and exits
+                context = typer.Context(command, info_name="distil", **command.context_settings)
+                for flag in command.get_params(context):
+                    flag.default = False  # to convert None, typer would import pydantic, for every help
                 code = _done(command, context, list(sys.argv[1:] if argv is None else argv))
                 sys.stdout.flush()
                 return code
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every command ends in a line and an exit code
+            if context is None:  # interrupted before the command line was read
+                return ended(error, None, verbose=False)
             return ended(error, context.invoked_subcommand, "verbose" in context.meta)
 
 
