@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.cli.audit import audit as audit
     from distil.cli.compare import compare as compare
     from distil.cli.embed import embed as embed
+    from distil.cli.evaluate import evaluate as evaluate
+    from distil.cli.finish import finish as finish
     from distil.cli.forecast import forecast as forecast
     from distil.cli.report import report as report
     from distil.cli.run import run as run
@@ -118,7 +120,9 @@ _HOMES = {
     "audit": "distil.cli.audit",
     "compare": "distil.cli.compare",
     "embed": "distil.cli.embed",
+    "evaluate": "distil.cli.evaluate",
     "explain": "distil.selection.explanation",
+    "finish": "distil.cli.finish",
     "fit": "distil.training.fit",
     "fit_dataset": "distil.training.fit",
     "forecast": "distil.cli.forecast",

@@ -20,6 +20,8 @@ from distil.cli import (
     audit,
     compare,
     embed,
+    evaluate,
+    finish,
     forecast,
     label,
     label_studio,
@@ -47,6 +49,8 @@ _COMMANDS: dict[str, tuple[Callable[..., Any], Act]] = {
     "label": (label.label, label.act),
     "next": (next_items.next_, next_items.act),
     "answer": (answer.answer, answer.act),
+    "evaluate": (evaluate.evaluate, evaluate.act),
+    "finish": (finish.finish, finish.act),
 }
 _GROUPS: dict[str, tuple[str, dict[str, tuple[Callable[..., Any], Act]]]] = {
     "project": (project.HELP, project.COMMANDS),

@@ -27,6 +27,8 @@ def _completion(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]
 COMPLETIONS = {
     "strategy": _completion(strategy_names),
     "strategies": _completion(strategy_names),
+    "sampling": _completion(lambda: ("uniform", "stratified", "active")),
+    "measure": _completion(lambda: ("accuracy", "macro_f1", "loss")),
     "track": _completion(lambda: ("tensorboard", "mlflow")),
     "retrain": _completion(lambda: ("scratch", "warm", "shrink_perturb")),
 }
