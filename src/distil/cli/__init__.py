@@ -1,6 +1,7 @@
 """The command ``distil``: one file a command.
 
-Exit codes: 0, done; 1, a run that cannot go on, a file that cannot be read or written, too little memory, or an unexpected error;
+Exit codes: 0, done; 1, a run that cannot go on, a file that cannot be read or written, too little memory, a broken promise
+(``distil verify``), or an unexpected error;
 2, a wrong command line, configuration or input; 3, waiting for answers; 130, interrupted; 143, ended by SIGTERM.
 """
 
@@ -31,6 +32,7 @@ from distil.cli import (
     run,
     select,
     strategies,
+    verify,
 )
 from distil.cli import next as next_items
 from distil.cli.commands import Act, Verbose, add_command
@@ -51,6 +53,7 @@ _COMMANDS: dict[str, tuple[Callable[..., Any], Act]] = {
     "answer": (answer.answer, answer.act),
     "evaluate": (evaluate.evaluate, evaluate.act),
     "finish": (finish.finish, finish.act),
+    "verify": (verify.verify, verify.act),
 }
 _GROUPS: dict[str, tuple[str, dict[str, tuple[Callable[..., Any], Act]]]] = {
     "project": (project.HELP, project.COMMANDS),
