@@ -84,7 +84,8 @@ def evaluate(
     from distil.labeling.samples import known_labels, read_predictions, read_sample
     from distil.system.runtime import Runtime
 
-    measure, design = one_of("measure", measure, MEASURES), sampling and one_of("sampling", sampling, SAMPLINGS)
+    mean_of = one_of("measure", measure, MEASURES)
+    design = None if sampling is None else one_of("sampling", sampling, SAMPLINGS)
     files, earlier = paths_of("labels", labels), paths_of("labeled", labeled)
     sheet = out_of(out, (".csv", ".jsonl", ".parquet"), inputs={"probs": probs, "labels": files, "labeled": earlier})
     if not files and n is None:
@@ -99,7 +100,7 @@ def evaluate(
         path_of("probs", probs), listed(classes), optional_path("ids", ids), Runtime(progress=progress)
     )
     sample = read_sample(predictions, files, earlier, seed) if files else None
-    found = None if sample is None else estimate(predictions, sample, measure, confidence)
+    found = None if sample is None else estimate(predictions, sample, mean_of, confidence)
     if sample is None:
         trained_on = known_labels(predictions.arrays, [read_ids(path) for path in earlier])
         test = Test.without(predictions, np.array(sorted(trained_on), dtype=np.int64))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ Measure = Literal["accuracy", "macro_f1", "loss"]
 
 MEASURES: Final[tuple[Measure, ...]] = get_args(Measure)
 SAMPLINGS: Final[tuple[Sampling, ...]] = get_args(Sampling)
+Word = TypeVar("Word", bound=str)
+
 _SPREAD: Final = 1000
 
 
@@ -209,7 +211,7 @@ def next_draws(test: Test, n: object, sampling: Sampling | None, sample: Sample 
     return found
 
 
-def sheet_of(predictions: Predictions, draws: dict[int, Draw], known: dict[int, str]) -> list[dict[str, Any]]:
+def sheet_of(predictions: Predictions, draws: dict[int, Draw], known: Mapping[int, str]) -> list[dict[str, Any]]:
     """The rows of a sheet to fill in: id, how it was drawn, and a label where one is known."""
     return [
         {
@@ -224,8 +226,9 @@ def sheet_of(predictions: Predictions, draws: dict[int, Draw], known: dict[int, 
     ]
 
 
-def one_of(what: str, given: str, known: Sequence[str]) -> Any:  # noqa: ANN401 - one of the literals
+def one_of(what: str, given: str, known: Sequence[Word]) -> Word:
     """``given`` if it is one of ``known``; InvalidInput otherwise."""
-    if given not in known:
+    found = next((each for each in known if each == given), None)
+    if found is None:
         raise InvalidInput(f"{what} must be one of {', '.join(known)}, got {given!r}{nearest(str(given), known)}")
-    return given
+    return found

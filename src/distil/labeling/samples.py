@@ -78,12 +78,14 @@ class Predictions:
     @property
     def guesses(self) -> Rows:
         """The most probable column of each item, (N,)."""
-        return self.probs.argmax(1)
+        found: Rows = self.probs.argmax(1)
+        return found
 
     @property
     def sureness(self) -> Floats:
         """Its probability, (N,)."""
-        return np.minimum(self.probs.max(1), 1)
+        found: Floats = np.minimum(self.probs.max(1), 1)
+        return found
 
     def name(self, column: int) -> str:
         """The label that a column stands for."""
@@ -209,6 +211,12 @@ def _is_project(path: str) -> bool:
     return (Path(path).expanduser() / FILE).is_file()
 
 
+def _rows(arrays: Arrays, listed: ListedIds) -> Rows:
+    found = arrays.rows(listed, "labels")
+    assert found is not None  # it is None for no list
+    return found
+
+
 def known_labels(arrays: Arrays, lists: Sequence[ListedIds]) -> dict[int, str]:
     """Row -> label, of the ids that have one."""
     if not lists:
@@ -217,10 +225,7 @@ def known_labels(arrays: Arrays, lists: Sequence[ListedIds]) -> dict[int, str]:
     if bare is not None:
         raise InvalidInput(f"{bare.origin} has no labels; expected the columns id and label")
     one = merged(lists, None if arrays.names is None else arrays.reader.index, len(arrays))
-    rows = arrays.rows(one, "labels")
-    return {
-        int(row): label for row, label in zip(rows if rows is not None else [], one.labels or (), strict=True) if label
-    }
+    return {int(row): label for row, label in zip(_rows(arrays, one).tolist(), one.labels or (), strict=True) if label}
 
 
 # ------------------------------------------------------------------------------------------------------------------ lists
@@ -236,8 +241,8 @@ def _of_list(
 ) -> Sample:
     """A list of ids as draws at random, which is assumed."""
     arrays = predictions.arrays
-    listed = [row for each in lists for row in (arrays.rows(each, "labels") if each is not None else ())]
-    rows = np.array([row for row in dict.fromkeys(map(int, listed)) if row not in before], dtype=np.int64)
+    listed = dict.fromkeys(row for each in lists for row in _rows(arrays, each).tolist())
+    rows = np.array([row for row in listed if row not in before], dtype=np.int64)
     _check_answered(arrays, rows, known, origin)
     earlier = np.array(sorted(before), dtype=np.int64)
     _check_random(predictions, rows, earlier, origin)
@@ -285,12 +290,13 @@ def _drawn(arrays: Arrays, files: Sequence[str]) -> dict[int, Draw]:
     """Row -> how it was drawn, from the sheets among some files."""
     found: dict[int, Draw] = {}
     for path in files:
-        for name, draw in _plan(path).items():
-            (row,) = arrays.rows(ListedIds((name,), None, path), "labels")  # type: ignore[misc]
-            before = found.get(int(row))
+        plan = _plan(path)
+        rows = _rows(arrays, ListedIds(tuple(plan), None, path)).tolist() if plan else []
+        for row, draw in zip(rows, plan.values(), strict=True):
+            before = found.get(row)
             if before is not None and (before.sampling, before.probability) == (draw.sampling, draw.probability):
                 draw = draw._replace(first=min(before.first, draw.first), times=before.times + draw.times)
-            found[int(row)] = draw
+            found[row] = draw
     designs = sorted({draw.sampling for draw in found.values()})
     if len(designs) > 1:
         raise InvalidInput(
@@ -400,8 +406,7 @@ def _answers(arrays: Arrays, path: str) -> list[Answered]:
     kept = [item for item in first if item in truths and (truths[item].answers or truths[item].decided)]
     if not kept:
         raise InvalidInput(f"{path}: no item has an answer yet; label items that `distil next` draws at random")
-    rows = arrays.rows(ListedIds(tuple(kept), None, path), "labels")
-    assert rows is not None
+    rows = _rows(arrays, ListedIds(tuple(kept), None, path))
     return [
         Answered(int(row), first[item], normal(truths[item].label or "")) for row, item in zip(rows, kept, strict=True)
     ]
