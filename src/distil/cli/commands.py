@@ -74,7 +74,9 @@ def add_command(app: typer.Typer, name: str, function: Callable[..., Any], act: 
             return act(given)
         document = function(**given)
         print_json(document)
-        return 3 if "waiting" in document else int(bool(document.get("failed")))
+        if "waiting" in document:
+            return 3
+        return int(isinstance(document, dict) and bool(document.get("failed")))
 
     for own, hint in {"json": _Json, "verbose": Verbose}.items():
         options.append(inspect.Parameter(own, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=False))
