@@ -87,13 +87,15 @@ def test_answers_keep_their_order_when_the_clock_is_set_back(tmp_path, digits, s
 def test_what_a_search_finds_is_marked_letter_by_letter(tmp_path, serve, visit):
     """As Python's case folding finds it, for every letter that it changes."""
     table = tmp_path / "streets.csv"
-    table.write_text("id,text\na,In der großen Straße\nb,IM OFFICE\n", encoding="utf-8")
+    table.write_text("id,text\na,In der großen Straße\nb,IM OFFICE\nc,<img src=x><b>bold</b>\n", encoding="utf-8")
     page = visit(serve(table, "--project", str(tmp_path / "p"), "--classes", "good,bad"))
     page.wait_for_selector(".stage[aria-busy=false]")
     page.keyboard.press("/")
-    for typed, found in (("strasse", "Straße"), ("grossen s", "großen S"), ("oﬃce", "OFFICE"), ("ss", "ß")):
+    for typed, found in (("strasse", "Straße"), ("grossen s", "großen S"), ("oﬃce", "OFFICE"), ("<B>BOLD", "<b>bold")):
         page.fill("#search-q", typed)
         expect(page.locator("#search mark").first).to_have_text(found)
+    expect(page.locator("#search .tile")).to_contain_text("<img src=x><b>bold</b>")  # a text, and no elements
+    expect(page.locator("#search .tile :is(img, b)")).to_have_count(0)
     letters = [
         letter
         for n in range(sys.maxunicode + 1)
