@@ -380,6 +380,23 @@ def test_create(tmp_path, case):
             assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
 
 
+def test_of_two_who_create_a_project_at_once_one_is_refused(tmp_path, monkeypatch):
+    """The second finds the first where it was about to give its own folder the name."""
+    made = Project.record_all
+
+    def meanwhile(self, events):
+        monkeypatch.setattr(Project, "record_all", made)
+        Project.create(tmp_path / "new", classes=["cat"]).close()
+        return made(self, events)
+
+    monkeypatch.setattr(Project, "record_all", meanwhile)
+    with pytest.raises(RunError, match=r"new exists; expected a new or empty folder"):
+        Project.create(tmp_path / "new", classes=["dog"])
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    with Project.open(tmp_path / "new") as project:
+        assert project.classes == ["cat"]
+
+
 def test_one_server_at_a_time(project):
     code = f"""
 import sys

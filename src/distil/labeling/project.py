@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import time
 import uuid
 from collections import Counter
@@ -81,8 +82,7 @@ class Project(Leases):
         if isinstance(classes, str):
             raise InvalidInput(f"classes must be a list of names, got the text {classes!r}")
         check_class_names(classes)
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise RunError(f"{path} exists; expected a new or empty folder")
+        _check_free(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         # complete before it has its name, so that a kill leaves no half project
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
@@ -91,13 +91,9 @@ class Project(Leases):
             store = Store(temporary, {"project": str(uuid.uuid4()), "copies": str(copies)})
             with cls(temporary, store) as project:
                 project.record_all([Event(kind="class_add", who=who, label=name) for name in classes])
-            if path.exists():
-                path.rmdir()  # Windows renames to no folder that exists
-            temporary.rename(path)
+            _rename(temporary, path)
         except BaseException:
-            for file in temporary.iterdir():
-                file.unlink()
-            temporary.rmdir()
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
         sync_folder(path.parent)
         return cls.open(path)
@@ -452,6 +448,22 @@ class Project(Leases):
         """Number -> name of all classes in the order of adding; and number -> the class that it was merged into."""
         rows = self._store.rows("SELECT c, name, into_c FROM class ORDER BY c")
         return {c: name for c, name, _ in rows}, {c: into for c, _, into in rows if into is not None}
+
+
+def _check_free(path: Path) -> None:
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise RunError(f"{path} exists; expected a new or empty folder")
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """Give a folder its name; RunError if another command has given it to one of its own meanwhile."""
+    try:
+        if path.exists():
+            path.rmdir()  # Windows renames to no folder that exists
+        temporary.rename(path)
+    except OSError:
+        _check_free(path)
+        raise
 
 
 def _item(row: Sequence[Any]) -> Item:
