@@ -135,6 +135,25 @@ def test_an_error_names_the_file_as_it_was_given(tmp_path: Path, monkeypatch: py
     assert sorted(os.listdir()) == ["link.txt", "taken"]
 
 
+def test_of_two_who_publish_the_same_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real = tmp_path / "x.txt", os.fsync
+    for other, same in ((b"1", True), (b"2", False)):
+        path.unlink(missing_ok=True)
+
+        def meanwhile(handle: int, other: bytes = other) -> None:
+            path.write_bytes(other)
+            real(handle)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("os.fsync", meanwhile)
+            if same:
+                assert not publish(path, b"1")
+            else:
+                with pytest.raises(InvalidInput, match="exists already, with other content"):
+                    publish(path, b"1")
+        assert (path.read_bytes(), os.listdir(tmp_path)) == (other, ["x.txt"])
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_a_step_that_fails_names_the_file_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool

@@ -128,6 +128,8 @@ def publish(path: Path, content: bytes, *, force: bool = False) -> bool:
             if replaced:
                 shutil.copymode(target, temporary)
     except FileExistsError:
+        if _holds(target, content):  # another command has written the same meanwhile
+            return False
         raise InvalidInput(kept(path)) from None
     return True
 
