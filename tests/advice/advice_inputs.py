@@ -11,7 +11,6 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import torch
-from sklearn.neighbors import KNeighborsClassifier
 
 import distil
 from distil.datasets.data_set import DataSet
@@ -94,11 +93,6 @@ INPUTS = [
         "pass a dict {id: label}, or a pair (ids, labels)",
         lambda: given(validation=[3, 4, 5]),
         lambda: given(validation={3: 0, 4: 1, 5: 2}),
-    ),
-    (
-        "multi-label models are not supported: fit one classifier for each",
-        lambda: distil.select("margin_sampling", KNeighborsClassifier().fit(X, np.eye(C, dtype=int)[Y]), X, 2),
-        lambda: distil.select("margin_sampling", KNeighborsClassifier().fit(X, Y), X, 2),
     ),
     (
         "use softmax or softrank",

@@ -277,9 +277,15 @@ MODELS = [
         lambda: margin(fitted(VotingClassifier([("a", KNeighborsClassifier(3))], voting="soft"))),
     ),
     (
-        "fit one classifier for each",
+        'need task="multilabel"',
         lambda: margin(fitted(KNeighborsClassifier(3), np.stack([Y % 2, Y % 2], 1))),
-        lambda: margin(fitted(KNeighborsClassifier(3), Y % 2)),
+        lambda: distil.select(
+            "multilabel_uncertainty",
+            fitted(KNeighborsClassifier(3), np.stack([Y % 2, Y % 2], 1)),
+            X,
+            2,
+            task="multilabel",
+        ),
     ),
     (
         "give examples with an entry for each",

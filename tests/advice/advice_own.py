@@ -25,7 +25,6 @@ N, D, C = 24, 4, 3
 X = np.random.default_rng(4).normal(size=(N, D)).astype(np.float32)
 Y = np.arange(N) % C
 PROBS = np.random.default_rng(5).dirichlet(np.ones(C), N).astype(np.float32)
-MANY = np.stack([Y % 2, Y // 2, np.arange(N) % 2], 1)  # labels of three questions
 TENSOR = torch.from_numpy(X)
 POOL = TensorDataset(TENSOR)
 SHORT = strategies.FASS().needs.shortlist
@@ -43,6 +42,11 @@ def arrays(strategy, **more):
 
 def margin(model, data=X, **more):
     return distil.select("margin_sampling", model, data, 2, **more)
+
+
+def of_many(model):
+    """A selection by a model that gives each example any number of labels."""
+    return distil.select("multilabel_uncertainty", model, X, 2, task="multilabel")
 
 
 def own(base=distil.Strategy, needs=None, **parts):
@@ -358,14 +362,19 @@ OWN = [
         lambda: distil.Learner(X, net(2), "badge", classes=["a", "b"]).label([0], ["a"]),
     ),
     (
-        "are not supported: fit one classifier for each label",
+        'labels of their own, need task="multilabel"',
         lambda: margin(Sigmoids()),
-        lambda: [margin(LogisticRegression().fit(X, column)) for column in MANY.T],
+        lambda: of_many(ManyLabels()),
     ),
     (
-        "multi-label models are not supported: fit one classifier for each label",
+        'pass task="multilabel" if these are labels of their own',
         lambda: margin(ManyLabels()),
-        lambda: [margin(LogisticRegression().fit(X, column)) for column in MANY.T],
+        lambda: of_many(ManyLabels()),
+    ),
+    (
+        "fit it to a column of 0 and 1 for each of two labels or more",
+        lambda: of_many(Sigmoids()),
+        lambda: of_many(ManyLabels()),
     ),
     (
         "fit CalibratedClassifierCV(NoScores(...)), or another classifier",
