@@ -28,6 +28,7 @@ from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import CEILING, FULL_DATA
 from distil.experiment.files_read import read_data
 from distil.experiment.notes import notes_of
+from distil.experiment.page.outlook import outlook_of
 from distil.experiment.results import (
     Runs,
     all_runs,
@@ -145,6 +146,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         "twins": twins,
         "labels": accuracy[order[0]].labels.tolist() if order else [],
         "target": config.target_accuracy,
+        "outlook": outlook_of(accuracy, baselines, config.budget),
         "notes": notes,
         "metrics": metrics,
         "costs": {label: dataclasses.asdict(cost) for label, cost in costs(shown).items()},

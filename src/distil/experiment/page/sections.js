@@ -94,6 +94,11 @@ function numbersTable() {
   return h("details", {}, h("summary", {}, "The means as a table"), table({ name: `means-${state.metric}`, title: `Mean ${metricName()} in %, by number of labels`, columns, rows: strategies }));
 }
 
+function outlook() {
+  const lead = "The accuracy now, what the labels of one more selection would bring (with 80 % intervals), and the labels saved so far.";
+  return section("outlook", "In words", lead, h("ul", { class: "said" }, experiment().outlook.map((sentence) => h("li", {}, h("span", {}, sentence)))));
+}
+
 function areas() {
   const { strategies, twins, seeds, baselines, labels } = experiment();
   const { summaries, comparisons, cells, ceiling } = numbers();
@@ -426,7 +431,7 @@ function render() {
   charts.length = 0;
   const tested = experiment().strategies.length ? Boolean(numbers().comparisons) : false;
   const sections = experiment().strategies.length
-    ? [across(), summary(), curves(), areas(), tested ? efficiency() : null, tested ? pairs() : null, cost(), selections(), provenance()]
+    ? [across(), summary(), curves(), outlook(), areas(), tested ? efficiency() : null, tested ? pairs() : null, cost(), selections(), provenance()]
     : [across(), summary(), provenance()];
   document.getElementById("main").replaceChildren(...sections.filter(known));
   redraw();
