@@ -55,7 +55,7 @@ def test_equal_calls_give_equal_forecasts_and_the_order_of_two_seeds_changes_lit
 def test_what_cannot_be_told_yet_is_said_in_words():
     few = forecast(LABELS[: FEWEST - 1], power(LABELS[: FEWEST - 1])[None], 20)
     assert few.unknown == "it takes 5 points, and there are 4"
-    assert str(few) == "what 20 more labels would bring cannot be told yet: it takes 5 points, and there are 4"
+    assert str(few) == "cannot tell yet what 20 more labels would bring: it takes 5 points, and there are 4"
     assert forecast([10], [[0.5]], 20).unknown == "it takes 5 points, and there is 1"
     early = forecast(LABELS, power(LABELS)[None], 1701)
     assert early.unknown == "300 labels are less than 15% of 2,001"

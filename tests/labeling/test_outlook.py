@@ -52,7 +52,7 @@ def test_nothing_is_said_without_a_curve_or_open_items_and_little_of_a_short_cur
     short = outlook(windows(LABELS / 1000)[:3], None, 700, 1000)
     assert not short.may_stop
     assert short.sentences == (
-        "guesses: what 50 more labels would bring cannot be told yet: it takes 5 points, and there are 3",
+        "guesses: cannot tell yet what 50 more labels would bring: it takes 5 points, and there are 3",
     )
 
 

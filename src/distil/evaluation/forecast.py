@@ -6,8 +6,8 @@ resamples of the curve. Each draws the seeds with replacement, and changes the s
 distribution of the gain. With the noise of a single point added, it is that of the score that will be measured. The ends of the
 intervals are quantiles.
 
-Early on, no curve foretells its end: on real curves, all families were worse than the last score until some 15 % of the horizon had
-been seen. There, and where the families disagree, the answer is that the forecast cannot tell yet.
+Early on, no fit is reliable: on real curves, all families were worse than the last score until some 15 % of the horizon had been
+seen. There, and where the families disagree, the answer is that the forecast cannot tell yet.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Forecast:
         the next 50 labels are worth +1.2 points (+0.5 to +1.9, 80 % interval)
         """
         if self.unknown is not None:
-            return f"what {counted(self.more, 'more label')} would bring cannot be told yet: {self.unknown}"
+            return f"cannot tell yet what {counted(self.more, 'more label')} would bring: {self.unknown}"
         gain, low, high = (f"{100 * end:+.1f}" for end in (self.gain, self.gain_low, self.gain_high))
         return (
             f"the next {counted(self.more, 'label')} {'is' if self.more == 1 else 'are'} worth {gain} points "

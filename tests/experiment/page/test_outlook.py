@@ -27,9 +27,9 @@ def test_one_seed_and_few_points_say_what_cannot_be_told():
     curves = {"random": Curves(LABELS[:3], RANDOM[:1, :3]), "faster": Curves(LABELS[:3], FASTER[:1, :3])}
     first, second = outlook_of(curves, {"random": "random", "faster": "random"}, 20)
     assert first == (
-        "random: 39.0 % with 60 labels; what 20 more labels would bring cannot be told yet: it takes 5 points, and there are 3."
+        "random: 39.0 % with 60 labels; cannot tell yet what 20 more labels would bring: it takes 5 points, and there are 3."
     )
-    assert second.endswith(" times as many labels; with one seed, an interval cannot be told.")
+    assert second.endswith(" times as many labels; one seed gives no interval.")
 
 
 def test_nothing_is_said_without_curves():

@@ -44,5 +44,5 @@ def _now(own: Curves) -> str:
 def _saved(own: Curves, other: Curves, name: str) -> str:
     target = _SHARE * min(own.values[:, -1].mean(), other.values[:, -1].mean())
     saving = labels_saved(own.labels, own.values, other.values, target)
-    unsure = "" if len(own.values) > 1 else "; with one seed, an interval cannot be told"
+    unsure = "" if len(own.values) > 1 else "; one seed gives no interval"
     return f"For {100 * target:.1f} %, {name} needs {saving_text(saving, interval=True)} times as many labels{unsure}"
