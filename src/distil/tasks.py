@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from distil.errors import InvalidInput, nearest
 
 Task = Literal["classification", "multilabel", "regression"]
 """One class for each example; any number of labels for each example; or one or more real numbers for each example."""
+
+OUTPUTS: Mapping[Task, str] = {"classification": "classes", "multilabel": "labels", "regression": "targets"}
+"""What the columns of the outputs are called."""
 
 TASKS: tuple[Task, ...] = get_args(Task)
 

@@ -10,6 +10,7 @@ from distil.errors import InvalidInput
 from distil.evaluation.compare import compare, penalty_matrix, summarize, verdict
 from distil.evaluation.curves import Curves, areas, labels_to_reach
 from distil.evaluation.statistics import holm, mean_interval, paired_power, seeds_needed
+from distil.evaluation.units import Unit
 
 # Mean accuracy over 10 seeds, in %, of DISTIL 0.1 on scikit-learn's digits.
 LABELS = np.arange(20, 421, 40)
@@ -401,3 +402,36 @@ def test_areas_go_into_comparisons():
     (found,) = compare(areas(curves), baseline="random_sampling")
     _, margin = summarize(curves, target=None)
     assert found.difference == margin.difference
+
+
+def test_of_errors_the_smaller_ones_win():
+    """The same as for the negated errors, with the differences as they were measured."""
+    rng = np.random.default_rng(0)
+    errors = {"random_sampling": 3 + 0.1 * rng.normal(size=8), "lcmd": 2.5 + 0.1 * rng.normal(size=8)}
+    errors["badge"] = errors["random_sampling"] + 0.3 + 0.01 * rng.normal(size=8)
+    found = {c.strategy: c for c in compare(errors, baseline="random_sampling", unit=Unit(False, False))}
+    turned = {c.strategy: c for c in compare({k: -v for k, v in errors.items()}, baseline="random_sampling")}
+    for name, c in found.items():
+        other = turned[name]
+        assert (c.wins, c.ties, c.losses, c.better, c.outcome()) == (
+            other.wins,
+            other.ties,
+            other.losses,
+            other.better,
+            other.outcome(),
+        )
+        assert c.difference.mean == pytest.approx(-other.difference.mean)
+        assert c.p_holm == pytest.approx(other.p_holm)
+    assert [found[name].outcome() for name in ("lcmd", "badge")] == ["win", "loss"]
+    assert verdict(found["lcmd"]).startswith("lcmd: significantly better than random at 0.05 with 8 seeds (-0.")
+    assert "points" not in verdict(found["badge"])
+    labels = np.array([5, 10])
+    curves = {name: Curves(labels, np.stack([v, v], 1), None, Unit(False, False)) for name, v in errors.items()}
+    matrix = penalty_matrix([curves])
+    order = list(matrix.strategies)
+    assert matrix.beats[order.index("lcmd"), order.index("random_sampling")] == 1
+    assert matrix.beats[order.index("random_sampling"), order.index("lcmd")] == 0
+    (first, *_) = summarize(curves, target=None)
+    assert first.mean.tolist() == pytest.approx([errors["random_sampling"].mean()] * 2)
+    with pytest.raises(InvalidInput, match="a target needs a metric whose larger values are better"):
+        summarize(curves, target=0.5)

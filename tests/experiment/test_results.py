@@ -58,8 +58,9 @@ def test_curves_on_other_numbers_of_labels_are_left_out(made_up):
 
 
 def test_a_round_without_labels_makes_no_curve(made_up):
-    assert curves_of(made_up(idle=2)) == {}
-    assert comparable({}, (0,)) == {}
+    config = made_up(idle=2)
+    assert curves_of(config) == {}
+    assert comparable(config, {}) == {}
 
 
 # ------------------------------------------------------------------------------------------------- the same

@@ -15,13 +15,15 @@ from torch import Tensor
 from distil.data.array_files import Column, read_column
 from distil.data.arrays import precision_of, readable, take
 from distil.data.ids import ListedIds, index_of, read_ids
+from distil.data.labels import no_labels
 from distil.data.table_files import Quoting
 from distil.datasets.data_set import DataSet, first_not_finite
 from distil.datasets.load import data_root
 from distil.datasets.locations import user_file
-from distil.datasets.tables import encode
+from distil.datasets.tables import encode_for
 from distil.errors import InvalidInput
 from distil.system.runtime import CHUNK_ROWS
+from distil.tasks import Task
 
 _FLOATS = (np.float16, np.float32, np.float64)
 
@@ -72,6 +74,7 @@ def load_embeddings(
     quoting: Quoting | None = None,
     root: str | Path | None = None,
     partly: bool = False,
+    task: Task = "classification",
 ) -> DataSet:
     """Load a data set from a file of embeddings and a table of labels, matched by id.
 
@@ -86,7 +89,8 @@ def load_embeddings(
         name: Name of the data set; default: the name of the file.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
         root: Folder for files that are not in the working directory; see :func:`distil.datasets.load.data_root`.
-        partly: Whether rows of ``embeddings`` may lack a label, because an oracle answers; their label is then -1.
+        partly: Whether rows of ``embeddings`` may lack a label, because an oracle answers; their label is then -1, or NaN.
+        task: What labels are: classes; label sets, whose names are separated by semicolons; or numbers.
 
     Returns:
         The data set, with the ids in ``names``. Arrays of float16, float32 and float64 are used without copying, memory-mapped
@@ -112,11 +116,16 @@ def load_embeddings(
     ]
     if len(columns) == 2:
         _check_apart(*columns)
-    return data_set_of(name, columns, tables, partly=partly)
+    return data_set_of(name, columns, tables, partly=partly, task=task)
 
 
 def data_set_of(
-    name: str, columns: Sequence[Column], tables: Sequence[ListedIds | None], *, partly: bool = False
+    name: str,
+    columns: Sequence[Column],
+    tables: Sequence[ListedIds | None],
+    *,
+    partly: bool = False,
+    task: Task = "classification",
 ) -> DataSet:
     """The data set of embeddings and labels that were read.
 
@@ -125,6 +134,7 @@ def data_set_of(
         columns: The embeddings and, if there is a test split, those of the test set.
         tables: The labels of each; None for a training set without labels.
         partly: Whether rows of the training set may lack a label.
+        task: What labels are.
 
     Raises:
         InvalidInput: As for :func:`load_embeddings`.
@@ -136,9 +146,11 @@ def data_set_of(
         _matched(column, table, partly=partly and column is columns[0])
         for column, table in zip(columns, tables, strict=True)
     ]
-    classes, class_names = encode(" and ".join(table.origin for table in given), *(labels for _, labels in matched))
+    origin = " and ".join(table.origin for table in given)
+    classes, class_names = encode_for(task, origin, *(labels for _, labels in matched))
+    outputs = len(class_names) if classes[0].ndim == 1 else classes[0].shape[1]
     xs = [_rows(column) for column in columns]
-    ys = [torch.full((len(column),), -1) for column in columns]
+    ys = [no_labels(task, len(column), outputs) for column in columns]
     for y, (rows, _), part in zip(ys, matched, classes, strict=True):
         y[torch.from_numpy(rows)] = torch.from_numpy(part)
     return DataSet(
@@ -147,12 +159,13 @@ def data_set_of(
         ys[0],
         xs[1] if len(xs) == 2 else None,
         ys[1] if len(xs) == 2 else None,
-        len(class_names),
+        outputs,
         class_names,
         names=_names(columns[0]),
         read=[note for note in (*(c.note for c in columns), *(t.note for t in given)) if note],
         made_of=_made_of(columns[0]),
         partly=partly,
+        task=task,
     )
 
 

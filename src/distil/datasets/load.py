@@ -47,10 +47,11 @@ from distil.datasets.image_formats import (
     read_svhn,
 )
 from distil.datasets.locations import Places, locate, user_file
-from distil.datasets.tables import Table, encode, read_csv, read_libsvm, read_npz, read_statlog
+from distil.datasets.tables import LabelColumns, Table, encode_for, read_csv, read_libsvm, read_npz, read_statlog
 from distil.datasets.transforms import CropFlip, Normalize
 from distil.errors import InvalidInput, UnknownName, nearest
 from distil.system.files import cache_folder
+from distil.tasks import Task, as_task
 
 MNIST_PIXELS: Final = Normalize((0.1307,), (0.3081,))
 CIFAR10_PIXELS: Final = Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
@@ -83,8 +84,9 @@ def load(
     download: bool = False,
     path: str | Path | None = None,
     test_path: str | Path | None = None,
-    label: str | int | None = None,
+    label: LabelColumns | None = None,
     quoting: Quoting | None = None,
+    task: Task = "classification",
 ) -> DataSet:
     """Load a data set by name, or from your own files.
 
@@ -97,6 +99,8 @@ def load(
         label: For ``csv``: the column of labels, by name or index from 0. Default: the one called ``label``, ``labels``,
             ``class`` or ``target``, else the last.
         quoting: For ``csv``: whether cells may be quoted; see :func:`distil.data.table_files.open_table`.
+        task: For ``csv``, ``libsvm`` and ``npz``: what labels are. For ``"regression"`` numbers, in ``csv`` one or several columns;
+            for ``"multilabel"`` names separated by semicolons in one column (``cat;dog``), or 0 and 1 in several columns.
 
     Returns:
         The data set. The classes of ``csv`` and ``libsvm`` files are the distinct labels of both files in sorted order;
@@ -115,6 +119,7 @@ def load(
         "quoting": quoting,
     }
     passed = {key for key, value in options.items() if value is not None}
+    passed |= {"task"} if as_task(task) != "classification" else set()
     name = _ALIASES.get(name, name)
     if name in _PUBLISHED:
         _check_options(name, passed, frozenset())
@@ -130,7 +135,7 @@ def load(
         )
     base = data_root(root)
     paths = tuple(user_file(name, part, base) for part in (path, test_path) if part is not None)
-    return reader(_Request(base, download, paths, label, quoting))
+    return reader(_Request(base, download, paths, label, quoting, task))
 
 
 @dataclass(frozen=True)
@@ -140,8 +145,9 @@ class _Request:
     root: Path
     download: bool
     paths: tuple[Path, ...] = ()
-    label: str | int | None = None
+    label: LabelColumns | None = None
     quoting: Quoting | None = None
+    task: Task = "classification"
 
 
 def _check_options(name: str, passed: set[str], allowed: frozenset[str]) -> None:
@@ -276,22 +282,28 @@ def _libsvm(request: _Request) -> DataSet:
 
 
 def _from_tables(request: _Request, tables: Sequence[Table]) -> DataSet:
-    labels, names = encode(" and ".join(map(str, request.paths)), *(table.labels for table in tables))
+    origin = " and ".join(map(str, request.paths))
+    labels, names = encode_for(
+        request.task, origin, *(table.labels for table in tables), columns=tables[0].label_columns
+    )
     splits = [(table.x, y) for table, y in zip(tables, labels, strict=True)]
     train, test = splits[0], splits[1] if len(splits) == 2 else None
-    return _table_set(request, train, test, len(names), names)
+    num_classes = len(names) if request.task == "classification" else labels[0].shape[1]
+    return _table_set(request, train, test, num_classes, names)
 
 
 def _npz(request: _Request) -> DataSet:
     path = request.paths[0]
-    first, second, names = read_npz(path)
+    first, second, names = read_npz(path, request.task)
     tables = [table for table in (first, second) if table is not None]
+    if request.task != "classification":
+        return _from_tables(request, [replace(table, label_columns=names) for table in tables])
     if all(table.labels.dtype.kind in "iu" for table in tables):
         # whole numbers are classes already, and are not renumbered
         labels = [table.labels.astype(np.int64) for table in tables]
         num_classes = len(names) or max(2, *(int(y.max()) + 1 for y in labels))
     elif all(table.labels.dtype.kind == "U" for table in tables):
-        labels, names = encode(str(path), *(table.labels for table in tables))
+        labels, names = encode_for(request.task, str(path), *(table.labels for table in tables))
         num_classes = len(names)
     else:
         types = " and ".join(str(table.labels.dtype) for table in tables)
@@ -310,7 +322,7 @@ def _table_set(
     name, transform = request.paths[0].name, None
     if train[0].dtype == np.uint8:
         transform = Normalize.fitted(torch.from_numpy(train[0]))
-    return _assemble(name, train, test, num_classes, names, transform)
+    return _assemble(name, train, test, num_classes, names, transform, task=request.task)
 
 
 def _standardized(train: Split, test: Split | None) -> tuple[Split, Split | None]:
@@ -329,10 +341,11 @@ def _assemble(
     class_names: Sequence[str],
     transform: Callable[[Tensor], Tensor] | None = None,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    task: Task = "classification",
 ) -> DataSet:
     x, y = (torch.from_numpy(part) for part in train)
     x_test, y_test = (None, None) if test is None else (torch.from_numpy(part) for part in test)
-    return DataSet(name, x, y, x_test, y_test, num_classes, tuple(class_names), transform, augment)
+    return DataSet(name, x, y, x_test, y_test, num_classes, tuple(class_names), transform, augment, task=task)
 
 
 _PUBLISHED: Final[dict[str, Callable[[_Request], DataSet]]] = {
@@ -351,7 +364,7 @@ _ALIASES: Final = {"fashion_mnist": "fmnist"}
 FILES: Final[
     dict[str, tuple[Callable[[_Request], DataSet], frozenset[str]]]
 ] = {  # name -> reader, and the options that it takes
-    "csv": (_csv, frozenset({"path", "test_path", "label", "quoting"})),
-    "libsvm": (_libsvm, frozenset({"path", "test_path"})),
-    "npz": (_npz, frozenset({"path"})),
+    "csv": (_csv, frozenset({"path", "test_path", "label", "quoting", "task"})),
+    "libsvm": (_libsvm, frozenset({"path", "test_path", "task"})),
+    "npz": (_npz, frozenset({"path", "task"})),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import json
 import math
 import re
 import unicodedata
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,11 @@ from distil.data.columns import Table as Columns
 from distil.data.file_readers import ending, reading
 from distil.data.headers import ID, LABELS, is_no_text, is_number
 from distil.data.ids import note_on_case, text_in
+from distil.data.label_texts import indicators_in, numbers_in, sets_in
 from distil.data.table_files import Quoting, open_table
 from distil.errors import DistilError, InvalidInput, nearest
 from distil.system.runtime import Runtime
+from distil.tasks import OUTPUTS, Task
 
 _BLOCK: Final = 2**22  # numbers of a sparse matrix that are dense at a time
 _LARGEST_INDEX: Final = 2**31 - 1  # that scikit-learn's reader holds
@@ -37,6 +40,9 @@ NO_LABEL: Final = frozenset(
     {"", "?", "nan"}
 )  # not the other spellings of missing numbers: "na" and "none" may be classes
 
+
+LabelColumns: TypeAlias = str | int | Sequence[str | int]
+"""A column of labels by its name or number, or several."""
 
 # A column is too coarse in float32 if its standard deviation is below the first share of its largest value, so that fewer than
 # 12 bits are left of its differences; below the second share it is rounding error in float64 too.
@@ -49,8 +55,9 @@ class Table:
 
     Attributes:
         x: Features, (N, ...); float32 for text formats, or float64 where float32 is too coarse for a column, such as one of times.
-        labels: Labels, (N,): numbers from libsvm and Statlog, text from csv, either from npz.
+        labels: Labels, (N,): numbers from libsvm and Statlog, text from csv, either from npz; (N, T) for several columns of labels.
         columns: The names of all columns, including the label's; empty if the file has none.
+        label_columns: The names of the columns of labels, if there are several.
         note: Which columns of a csv file were read, as a sentence; empty if their names make it evident.
     """
 
@@ -58,6 +65,47 @@ class Table:
     labels: NDArray[Any]
     columns: tuple[str, ...] = ()
     note: str = ""
+    label_columns: tuple[str, ...] = ()
+
+
+def encode_for(
+    task: Task, origin: str, *labels: NDArray[Any], columns: tuple[str, ...] = ()
+) -> tuple[list[NDArray[Any]], tuple[str, ...]]:
+    """Labels of files as a data set of the task has them, and the names of the classes or labels.
+
+    Args:
+        task: The task. Classes are encoded by ``encode``. A label set is a text of names (``cat;dog``), or a row of 0 and 1; a
+            target is a number, or a row of numbers.
+        origin: The file, for messages.
+        *labels: Arrays (N,) or (N, T) of numbers or of text.
+        columns: The names of the columns of labels, if there are several.
+
+    Raises:
+        InvalidInput: A label is not one of the task.
+    """
+    if task == "classification":
+        if any(part.ndim > 1 for part in labels):
+            raise InvalidInput(
+                f"{origin}: classes are in one column; several columns of labels need another task than classification"
+            )
+        return encode(origin, *labels)
+    together, cuts = np.concatenate(labels), np.cumsum([len(part) for part in labels])[:-1]
+
+    def where(row: int) -> str:
+        return f"{origin}, label {row + 1}"
+
+    names: tuple[str, ...] = columns
+    if task == "regression":
+        found, names = numbers_in(together, where), ()
+    elif together.ndim == 1 and together.dtype.kind != "U":
+        raise InvalidInput(
+            f"{origin}: label sets are names, such as cat;dog, or a column of 0 and 1 for each label; got one column of numbers"
+        )
+    elif together.ndim == 1:
+        found, names = sets_in([str(text) for text in together.tolist()], where)
+    else:
+        found = indicators_in(together, where)
+    return np.split(found, cuts), names
 
 
 def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]], tuple[str, ...]]:
@@ -78,7 +126,7 @@ def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]],
     if together.dtype.kind == "f" and (fractions := together[together != np.round(together)]).size:
         raise InvalidInput(
             f"{origin}: labels must be classes (whole numbers or names); got {float(fractions[0])}. "
-            "Is that a regression target, or the wrong column?"
+            'Is that a regression target (name the task, "regression"), or the wrong column?'
         )
     classes, codes = np.unique(together, return_inverse=True)
     if len(classes) < 2:
@@ -91,7 +139,7 @@ def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]],
 # ------------------------------------------------------------------------------------------------- csv
 
 
-def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None = None) -> Table:
+def read_csv(path: Path, label: LabelColumns | None = None, quoting: Quoting | None = None) -> Table:
     """Read a table of numbers with one column of labels, in a format of :func:`distil.data.table_files.open_table`.
 
     Its content decides whether the first row is a header; see :func:`distil.data.headers.is_header`. The index that pandas writes
@@ -100,17 +148,20 @@ def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None
     Args:
         path: The file; one that does not end in ``.tsv``, ``.json``, ``.jsonl`` or ``.parquet`` is read as csv.
         label: The column of labels, by name or by index from 0 (negative: from the end); default: the one
-            called ``label``, ``labels``, ``class`` or ``target``, else the last.
+            called ``label``, ``labels``, ``class`` or ``target``, else the last. A list of several: a label has a cell in each.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
 
     Raises:
         InvalidInput: There is no such column, rows differ in length, or a value is missing, not a number or not
             finite in float32; the message gives the line and column, both from 1.
     """
-    table = open_table(path, [None if label is None or is_number(label) else str(label)], quoting=quoting)
+    asked = [label] if label is None or isinstance(label, (str, int)) else list(label)
+    table = open_table(path, [None if one is None or is_number(one) else str(one) for one in asked], quoting=quoting)
     columns = table.columns
-    place = _label_column(table, label) if columns else 0
-    no_features = {*columns[place : place + 1], table.named(ID), table.index, *table.left_out}
+    places = [_label_column(table, one) for one in asked] if columns else [0]
+    if len(set(places)) < len(places) or not places:
+        raise InvalidInput(f"{path}: label must name distinct columns, at least one, got {asked}")
+    no_features = {*(columns[place] for place in places if columns), table.named(ID), table.index, *table.left_out}
     features = [name for name in columns if name not in no_features]
     if not features:
         raise InvalidInput(
@@ -125,31 +176,45 @@ def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None
     hint = "; encode text features as numbers"
     if not table.header:
         hint += " (a header row must hold no numbers, or name the label's column)"
-    rows = table.read(features, [columns[place]], Runtime(), wide=True, hint=hint)
-    labels = ["" if is_no_text(cell) else text_in(table, cell).strip() for cell in rows.cells[0]]
-    for line, cell in zip(rows.places, labels, strict=True):
-        if cell.lower() in NO_LABEL:
-            raise InvalidInput(
-                f"{table.where(line)}, {table.column_title(place)}: the label is missing; fill it in or drop the row"
-            )
-    if not labels:
+    rows = table.read(features, [columns[place] for place in places], Runtime(), wide=True, hint=hint)
+    labels = [_label_texts(table, place, rows.places, cells) for place, cells in zip(places, rows.cells, strict=True)]
+    if not labels[0]:
         raise InvalidInput(f"{path}: there is no row below the header")
     _check_finite(table, features, rows)
     names = tuple(columns) if table.header else ()
-    parts = (_note(table, len(features), place), rows.note(path), note_on_case(labels))
+    parts = (_note(table, len(features), places), rows.note(path), *map(note_on_case, labels))
     note = "; ".join(filter(None, parts))
-    return Table(_narrowed(rows.values), np.array(labels), names, note)
+    if len(places) == 1:
+        return Table(_narrowed(rows.values), np.array(labels[0]), names, note)
+    own = tuple(columns[place] for place in places)
+    return Table(_narrowed(rows.values), np.array(labels).T, names, note, own)
 
 
-def _note(table: Columns, features: int, place: int) -> str:
+def _label_texts(table: Columns, place: int, lines: Sequence[int], cells: Sequence[Any]) -> list[str]:
+    """The labels in a column, none of which is missing."""
+    labels = ["" if is_no_text(cell) else _label_text(table, cell) for cell in cells]
+    for line, label in zip(lines, labels, strict=True):
+        if label.lower() in NO_LABEL:
+            raise InvalidInput(
+                f"{table.where(line)}, {table.column_title(place)}: the label is missing; fill it in or drop the row"
+            )
+    return labels
+
+
+def _label_text(table: Columns, cell: object) -> str:
+    return json.dumps(cell) if isinstance(cell, list) else text_in(table, cell).strip()
+
+
+def _note(table: Columns, features: int, places: Sequence[int]) -> str:
     """A sentence on which columns were read; empty if the labels have a usual name and all other columns are features."""
-    own, label = table.named(ID), table.columns[place]
+    own, labels = table.named(ID), [table.columns[place] for place in places]
     left = {name: "names the rows" for name in (own, table.index) if name is not None} | table.left_out
-    left.pop(label, None)
-    if label.lower() in LABELS and not left:
+    left = {name: why for name, why in left.items() if name not in labels}
+    if all(name.lower() in LABELS for name in labels) and not left:
         return ""
     count = "1 feature" if features == 1 else f"{features:,} features"
-    parts = [f"read {count} of {table.path.name}", f"{table.column_title(place)} holds the labels"]
+    titles = ", ".join(map(table.column_title, places))
+    parts = [f"read {count} of {table.path.name}", f"{titles} hold{'s' * (len(places) == 1)} the labels"]
     return "; ".join([*parts, *(f"`{name}` {why} and is left out" for name, why in left.items())])
 
 
@@ -289,11 +354,12 @@ def _libsvm_fault(paths: Sequence[Path], reason: str) -> str:
 # ------------------------------------------------------------------------------------------------- npz
 
 
-def read_npz(path: Path) -> tuple[Table, Table | None, tuple[str, ...]]:
+def read_npz(path: Path, task: Task = "classification") -> tuple[Table, Table | None, tuple[str, ...]]:
     """Read the arrays ``X_train``, ``y_train`` [, ``X_test``, ``y_test``] or ``X``, ``y`` [, ``classes``], upper or lower case.
 
     uint8 arrays (N, H, W), (N, H, W, channels) or (N, channels, H, W) with 1, 3 or 4 channels are images and become
-    (N, channels, H, W); other arrays become float32 and keep their shape.
+    (N, channels, H, W); other arrays become float32 and keep their shape. For other tasks than classification, y may be (N, L) or
+    (N, T).
 
     Returns:
         The training table, the test table or None, and the names of the classes (empty if the file has none).
@@ -309,8 +375,8 @@ def read_npz(path: Path) -> tuple[Table, Table | None, tuple[str, ...]]:
             f"{path}: expected the arrays X_train, y_train [, X_test, y_test] or X, y; "
             f"got {', '.join(arrays) or 'none'}"
         )
-    train = _npz_table(path, arrays, suffix)
-    test = _npz_table(path, arrays, "_test") if "x_test" in arrays else None
+    train = _npz_table(path, arrays, suffix, task)
+    test = _npz_table(path, arrays, "_test", task) if "x_test" in arrays else None
     return train, test, tuple(str(name) for name in listed(arrays.get("classes", np.array([])), str(path)))
 
 
@@ -321,13 +387,14 @@ def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
     return {name.lower(): file.array(name) for name in file.names}
 
 
-def _npz_table(path: Path, arrays: dict[str, NDArray[Any]], suffix: str) -> Table:
+def _npz_table(path: Path, arrays: dict[str, NDArray[Any]], suffix: str, task: Task) -> Table:
     x, y = arrays[f"x{suffix}"], arrays[f"y{suffix}"]
     if x.dtype.kind not in "biuf" or x.ndim < 2 or not len(x):
         raise InvalidInput(f"{path}: X{suffix} must be numbers of shape (N, ...), N > 0; got {x.dtype} {x.shape}")
-    if y.shape != x.shape[:1]:
+    if y.shape[:1] != x.shape[:1] or y.ndim > (1 if task == "classification" else 2):
+        more = "" if task == "classification" else f" or ({len(x)}, {OUTPUTS[task]})"
         raise InvalidInput(
-            f"{path}: y{suffix} must have shape ({len(x)},), one label per row of X{suffix}; got {y.shape}"
+            f"{path}: y{suffix} must have shape ({len(x)},){more}, one label per row of X{suffix}; got {y.shape}"
         )
     if x.dtype != np.uint8 or x.ndim == 2:
         return Table(_narrowed(x), y)

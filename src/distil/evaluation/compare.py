@@ -8,7 +8,7 @@
     penalty_matrix([curves, ...], baseline=...)             which strategy beats which, over rounds and data sets
     rank_test({strategy: a score for each data set})        ranks over five data sets or more
 
-Metrics are fractions in [0, 1]; a report turns them into percent.
+Accuracies and other fractions are in [0, 1]; a report turns them into percent. Of errors, smaller numbers are better.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from distil.evaluation.statistics import (
     t_test,
     wilcoxon,
 )
+from distil.evaluation.units import FRACTION, Unit
 
 _NEARLY = 99.5  # percent; what would round to 100 is no certainty
 _SEEDS_FOR_SPREAD = 3  # of two seeds, the interval of the number of seeds needed spans a factor of thousands
@@ -85,6 +86,7 @@ class Summary:
         times_fewer: The baseline's labels needed divided by the strategy's, see ``label_efficiency``; None without a target.
         saving: The same with its bounds and interval, see ``labels_saved``; None without a target.
         difference: The area minus the baseline's, paired by seed; None for a baseline itself.
+        unit: The unit of the metric.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Summary:
     times_fewer: float | None
     saving: Saving | None
     difference: Difference | None
+    unit: Unit = FRACTION
 
 
 @dataclass(frozen=True)
@@ -120,11 +123,12 @@ class Comparison:
         wilcoxon_p: P-value of Wilcoxon's signed-rank test, uncorrected.
         wilcoxon_holm: P-value of Wilcoxon's signed-rank test, corrected by Holm's method.
         effect: Cohen's d_z and its unbiased form.
-        wins: Number of seeds with which the strategy scored higher.
+        wins: Number of seeds with which the strategy scored better.
         ties: Number of seeds with which both scored the same.
-        losses: Number of seeds with which the strategy scored lower.
-        better: Share of seeds with which the strategy scored higher, ties counting half, and its Jeffreys interval: an estimate
+        losses: Number of seeds with which the strategy scored worse.
+        better: Share of seeds with which the strategy scored better, ties counting half, and its Jeffreys interval: an estimate
             of the chance that it beats the other with one more seed.
+        unit: The unit of the scores.
     """
 
     strategy: str
@@ -141,12 +145,13 @@ class Comparison:
     ties: int
     losses: int
     better: Share
+    unit: Unit = FRACTION
 
     def outcome(self, alpha: float = ALPHA) -> Literal["win", "tie", "loss"]:
         """``"win"`` or ``"loss"`` of the strategy if the corrected t test finds a difference at this level, else ``"tie"``."""
         if not self.p_holm < alpha:
             return "tie"
-        return "win" if self.difference.mean > 0 else "loss"
+        return "win" if self.unit.sign * self.difference.mean > 0 else "loss"
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +194,11 @@ class PenaltyMatrix:
 
 
 def compare(
-    scores: Mapping[str, ArrayLike], *, baseline: str | Mapping[str, str] | None = None, level: float = LEVEL
+    scores: Mapping[str, ArrayLike],
+    *,
+    baseline: str | Mapping[str, str] | None = None,
+    level: float = LEVEL,
+    unit: Unit = FRACTION,
 ) -> tuple[Comparison, ...]:
     """Test strategies against each other by one score for each seed, corrected for the number of comparisons.
 
@@ -198,6 +207,7 @@ def compare(
         baseline: The strategy that all others are compared with, or for each strategy the one that it is compared with; a strategy
             that is compared with nothing is its own. None compares all pairs.
         level: Confidence level of the intervals, in (0, 1).
+        unit: The unit of the scores, which says whether larger or smaller ones are better.
 
     Returns:
         With a baseline, one comparison for each other strategy in the order of ``scores``; without, the pairs (first, second),
@@ -213,7 +223,7 @@ def compare(
     pairs = list(itertools.combinations(scores, 2))
     if others is not None:
         pairs = [(name, other) for name, other in others.items() if name != other]
-    alone = [_alone(a, b, scores, level) for a, b in pairs]
+    alone = [_alone(a, b, scores, level, unit) for a, b in pairs]
     corrected = zip(holm([c.p_holm for c in alone]), holm([c.wilcoxon_holm for c in alone]), strict=True)
     return tuple(
         replace(c, family=len(alone), p_holm=float(t), wilcoxon_holm=float(w))
@@ -227,7 +237,8 @@ def verdict(comparison: Comparison, *, alpha: float = ALPHA, difference: float =
     The t test, corrected for the number of comparisons, decides whether there is a difference; the sentence mentions it if the
     corrected Wilcoxon test disagrees. If there is no difference, the sentence gives the number of seeds that would find one
     of size ``difference`` at the level alpha / the number of comparisons, which is no less strict than the correction. Its 95 %
-    interval is that of the spread, see ``spread_interval``. Two seeds, or differences that are all equal, do not show it.
+    interval is that of the spread, see ``spread_interval``. Two seeds, or differences that are all equal, do not show it. Of scores
+    that are no fractions, no size is known that would matter, and the sentence gives no number of seeds.
 
     Args:
         comparison: A comparison that ``compare`` returned.
@@ -246,18 +257,20 @@ def verdict(comparison: Comparison, *, alpha: float = ALPHA, difference: float =
     if comparison.ties == comparison.seeds:
         return f"{plain(comparison.strategy)}: the same as {other} with all {seeds}"
     outcome = comparison.outcome(alpha)
-    mean, low, high = (f"{100 * x:+.2f}" for x in comparison.difference[:3])
-    measured = f"({mean} points [{low}, {high}], {_p_values(comparison)})"
+    unit = comparison.unit
+    mean, low, high = (unit.text(x, 2, signed=True, like=comparison.difference.mean) for x in comparison.difference[:3])
+    points = " points" if unit.fraction else ""
+    measured = f"({mean}{points} [{low}, {high}], {_p_values(comparison)})"
     if not comparison.spread:
-        measured = f"({mean} points with each seed, {_p_values(comparison)}, by the sign test)"
+        measured = f"({mean}{points} with each seed, {_p_values(comparison)}, by the sign test)"
     doubt = _doubt(comparison, alpha)
     if outcome != "tie":
         word = "better" if outcome == "win" else "worse"
         return f"{plain(comparison.strategy)}: significantly {word} than {other} at {alpha:g} with {seeds} {measured}{doubt}"
-    needed = _needed(comparison, alpha, difference, power)
+    needed = f"; {_needed(comparison, alpha, difference, power)}" if unit.fraction else ""
     return (
         f"{plain(comparison.strategy)}: no significant difference from {other} at {alpha:g} with {seeds} "
-        f"{measured}{doubt}; {needed}"
+        f"{measured}{doubt}{needed}"
     )
 
 
@@ -319,14 +332,17 @@ def summarize(
         ``curves``.
 
     Raises:
-        InvalidInput: The baseline is not among the curves, the target is not in (0, 1], or a strategy's
-            curves are not finite, not in [0, 1], on other points or from other seeds than the baseline's.
+        InvalidInput: The baseline is not among the curves, the target is not in (0, 1] or smaller values of the metric are better,
+            or a strategy's curves are not finite, are fractions and not in [0, 1], or are on other points or from other seeds than
+            the baseline's.
     """
     baselines = _baselines(baseline, curves)
     if target is not None and not 0 < target <= 1:
         raise InvalidInput(f"target must be a fraction in (0, 1], for example 0.94 for 94 %, got {target}")
     first = next(iter(baselines.values()))
     checked = paired({name: curves[name] for name in (first, *(name for name in curves if name != first))})
+    if target is not None and not checked[first].unit.higher_is_better:
+        raise InvalidInput("a target needs a metric whose larger values are better; pass target=None")
     return [_summary(name, own, baselines[name], checked[baselines[name]], target) for name, own in checked.items()]
 
 
@@ -366,10 +382,11 @@ def _summary(name: str, own: Curves, baseline: str, other: Curves, target: float
         times_fewer=times,
         saving=saving,
         difference=difference,
+        unit=own.unit,
     )
 
 
-def _alone(a: str, b: str, scores: Mapping[str, ArrayLike], level: float) -> Comparison:
+def _alone(a: str, b: str, scores: Mapping[str, ArrayLike], level: float, unit: Unit) -> Comparison:
     """The comparison of ``a`` with ``b``, without correction."""
     try:
         difference = differences(scores[a], scores[b])
@@ -377,7 +394,8 @@ def _alone(a: str, b: str, scores: Mapping[str, ArrayLike], level: float) -> Com
     except InvalidInput as error:
         raise InvalidInput(f"{a} and {b} cannot be compared: {error}") from error
     test, signed = paired_difference(scores[a], scores[b], level), wilcoxon(scores[a], scores[b])
-    wins, losses, seeds = int((difference > 0).sum()), int((difference < 0).sum()), len(difference)
+    ahead, seeds = unit.sign * difference, len(difference)
+    wins, losses = int((ahead > 0).sum()), int((ahead < 0).sum())
     ties = seeds - wins - losses
     return Comparison(
         strategy=a,
@@ -394,6 +412,7 @@ def _alone(a: str, b: str, scores: Mapping[str, ArrayLike], level: float) -> Com
         ties=ties,
         losses=losses,
         better=share_interval(wins + ties / 2, seeds, level),
+        unit=unit,
     )
 
 
@@ -443,7 +462,7 @@ def _at_most_99(percent: float) -> str:
 
 def _beats(curves: Mapping[str, Curves], baseline: str | None, alpha: float) -> Floats:
     """The share of rounds at which each strategy beats each other one in a setting, (k, k)."""
-    values = np.stack([own.values for own in curves.values()])  # (k, S, P)
+    values = np.stack([own.unit.sign * own.values for own in curves.values()])  # (k, S, P)
     if len(values) < 2 or values.shape[1] < 2 or values.shape[2] < 2:
         k, seeds, points = values.shape
         raise InvalidInput(
@@ -453,7 +472,7 @@ def _beats(curves: Mapping[str, Curves], baseline: str | None, alpha: float) -> 
     rounds = np.arange(1, values.shape[2])
     if baseline is not None:
         _check_known(baseline, curves)
-        rounds = _rounds_of_growth(curves[baseline].values.mean(axis=0))
+        rounds = _rounds_of_growth(curves[baseline].unit.sign * curves[baseline].values.mean(axis=0))
     beats = np.zeros((len(values), len(values)))
     for i, j in itertools.combinations(range(len(values)), 2):
         difference = differences(values[i][:, rounds], values[j][:, rounds])
@@ -463,8 +482,9 @@ def _beats(curves: Mapping[str, Curves], baseline: str | None, alpha: float) -> 
 
 
 def _rounds_of_growth(mean_curve: Floats) -> np.ndarray:
-    """Rounds 1, 2, 4, 8, ... up to the round at which the curve first reaches 99 % of its last value."""
-    last = max(int(np.flatnonzero(mean_curve >= 0.99 * mean_curve[-1])[0]), 1)
+    """Rounds 1, 2, 4, 8, ... up to the round at which the curve first reaches 99 % of its last value; below 0, 1 % less."""
+    near = (0.99 if mean_curve[-1] >= 0 else 1.01) * mean_curve[-1]
+    last = max(int(np.flatnonzero(mean_curve >= near)[0]), 1)
     return 2 ** np.arange(last.bit_length())
 
 

@@ -1,6 +1,6 @@
 """Learning curves in numbers: areas, labels needed to reach a target, and label efficiency against another curve.
 
-Metrics are fractions in [0, 1]; a report turns them into percent.
+Accuracies and other fractions are in [0, 1]; a report turns them into percent.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from distil.errors import InvalidInput
 from distil.evaluation.statistics import Floats, finite_array
+from distil.evaluation.units import FRACTION, Unit
 
 Budget = Literal["points", "linear", "log"]
 """The axis of an area: see ``area_under_curve``."""
@@ -33,14 +34,16 @@ class Curves:
 
     Attributes:
         labels: Number of labels at each of the P points, increasing, (P,).
-        values: The metric, in [0, 1], one row for each seed, (S, P). Row s belongs to the same seed in every
+        values: The metric, in [0, 1] if it is a fraction, one row for each seed, (S, P). Row s belongs to the same seed in every
             strategy that is compared.
         seeds: The seeds of the rows, (S,), so that a comparison can check that they agree; None if they are unknown.
+        unit: The unit of the metric.
     """
 
     labels: np.ndarray
     values: np.ndarray
     seeds: Sequence[int] | None = None
+    unit: Unit = FRACTION
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,18 @@ class Bounds:
 
     Attributes:
         full: The metric of a model trained on the whole labeled pool; None if there is no such model.
-        majority: The metric of always predicting the most frequent class of the pool; see ``metrics.majority_accuracy``.
+        majority: The metric of always predicting the most frequent class of the pool; see ``metrics.majority_accuracy``. None where
+            there are no classes.
+        unit: The unit of the metric.
     """
 
     full: float | None
-    majority: float
+    majority: float | None
+    unit: Unit = FRACTION
 
     def __post_init__(self) -> None:
         for name, value in (("full", self.full), ("majority", self.majority)):
-            if value is not None and not 0 <= value <= 1:
+            if value is not None and self.unit.fraction and not 0 <= value <= 1:
                 raise InvalidInput(f"{name} must be a fraction in [0, 1], got {value}")
 
 
@@ -71,6 +77,8 @@ class Reach:
         labels: Number of labels needed, interpolated; infinity if the curve never reaches the target.
         last: Number of labels at the end of the curve.
         at_once: Whether the curve starts above the target, so that ``labels`` is only an upper bound.
+        unit: The unit of the metric.
+        metric: The name of the metric.
     """
 
     share: float
@@ -78,6 +86,8 @@ class Reach:
     labels: float
     last: float
     at_once: bool = False
+    unit: Unit = FRACTION
+    metric: str = "accuracy"
 
     @property
     def reached(self) -> bool:
@@ -93,7 +103,8 @@ class Reach:
         needed = f"not reached with {self.last:g} labels"
         if self.reached:
             needed = f"{'at most ' * self.at_once}{np.ceil(np.round(self.labels, 6)):.0f} labels"
-        return f"{100 * self.share:g} % of the full-data accuracy ({100 * self.target:.1f} %): {needed}"
+        target = f"{self.unit.text(self.target)}{self.unit.mark}"
+        return f"{100 * self.share:g} % of the full-data {self.metric} ({target}): {needed}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +206,13 @@ def starts_above(curves: Floats, target: float) -> NDArray[np.bool_]:
 
 
 def labels_for_shares(
-    labels: ArrayLike, mean_curve: ArrayLike, full: float, shares: Sequence[float] = SHARES
+    labels: ArrayLike,
+    mean_curve: ArrayLike,
+    full: float,
+    shares: Sequence[float] = SHARES,
+    *,
+    unit: Unit = FRACTION,
+    metric: str = "accuracy",
 ) -> tuple[Reach, ...]:
     """The labels needed to reach shares of the accuracy of a model trained on the whole pool.
 
@@ -204,6 +221,8 @@ def labels_for_shares(
         mean_curve: The metric, averaged over seeds, (P,).
         full: The metric of a model trained on the whole pool, averaged over seeds, in (0, 1].
         shares: Shares of ``full``, each above 0; a share above 1 is a target above ``full``.
+        unit: The unit of the metric, for texts; larger values are better.
+        metric: The name of the metric, for texts.
 
     Returns:
         The labels needed for each share.
@@ -219,7 +238,7 @@ def labels_for_shares(
     needed = [labels_to_reach(labels, mean_curve, s * full) for s in shares]
     curve = np.asarray(mean_curve)
     return tuple(
-        Reach(s, s * full, own, last, bool(starts_above(curve, s * full)))
+        Reach(s, s * full, own, last, bool(starts_above(curve, s * full)), unit, metric)
         for s, own in zip(shares, needed, strict=True)
     )
 
@@ -335,7 +354,7 @@ def _checked(name: str, curves: Curves) -> Curves:
         raise InvalidInput(
             f"{name}: values must be (seeds, {len(grid)}), one row for each seed, got shape {values.shape}"
         )
-    if values.min() < 0 or values.max() > 1:
+    if curves.unit.fraction and (values.min() < 0 or values.max() > 1):
         raise InvalidInput(
             f"{name}: values must be fractions in [0, 1], got {values.min():g} to {values.max():g}; "
             "divide percentages by 100"
@@ -344,7 +363,7 @@ def _checked(name: str, curves: Curves) -> Curves:
         raise InvalidInput(
             f"{name}: seeds must hold one seed for each of the {len(values)} rows, got {len(curves.seeds)}"
         )
-    return Curves(grid, values, curves.seeds)
+    return Curves(grid, values, curves.seeds, curves.unit)
 
 
 def _check_pairing(name: str, own: Curves, baseline: str, other: Curves) -> None:

@@ -53,22 +53,24 @@ class Diagnosis:
     """Diagnostics of one selection.
 
     Attributes:
-        balance: Balance of the classes of the selected examples.
+        balance: Balance of the classes of the selected examples; None without classes.
         duplicates: Share of the selected examples that equal one labeled or selected before; see ``duplicate_share``.
         spread: Distances of the selected examples from other examples.
     """
 
-    balance: ClassBalance
+    balance: ClassBalance | None
     duplicates: float
     spread: Spread
 
 
-def diagnose(x: Tensor, y: Tensor, selected: Sequence[int], labeled: Sequence[int], num_classes: int) -> Diagnosis:
+def diagnose(
+    x: Tensor, y: Tensor | None, selected: Sequence[int], labeled: Sequence[int], num_classes: int
+) -> Diagnosis:
     """Compute the diagnostics of one selection.
 
     Args:
         x: Inputs or embeddings for distances and duplicates, one row for each id, (N, ...); rows are flattened.
-        y: Classes, (N,) int64.
+        y: Classes, (N,) int64; None: there are none.
         selected: Selected ids in pick order, at least one.
         labeled: Ids that were labeled before.
         num_classes: Number of classes C.
@@ -77,12 +79,12 @@ def diagnose(x: Tensor, y: Tensor, selected: Sequence[int], labeled: Sequence[in
         InvalidInput: There is no selected id, an id is not below N, the shapes do not match, or a selected or labeled row has a
             NaN or an infinity.
     """
-    if len(x) != len(y):
+    if y is not None and len(x) != len(y):
         raise InvalidInput(f"x and y must have one row for each id, got {len(x)} and {len(y)} rows")
     ids = [*labeled, *selected]
     if ids and not 0 <= min(ids) <= max(ids) < len(x):
         raise InvalidInput(f"ids must be from 0 to {len(x) - 1}, got {min(ids)} to {max(ids)}")
-    balance = class_balance(y[_indices(selected, y)], num_classes)
+    balance = None if y is None else class_balance(y[_indices(selected, y)], num_classes)
     rows, before = x[_indices(selected, x)].flatten(1), x[_indices(labeled, x)].flatten(1)
     return Diagnosis(balance, duplicate_share(rows, before), spread(Dense(_floating(rows)), Dense(_floating(before))))
 

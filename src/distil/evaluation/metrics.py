@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
+from distil.evaluation.units import Unit
 from distil.tasks import Task
 
 
@@ -197,7 +198,7 @@ class Metric:
             certainty; all C classes occur in the examples. None where there are no classes.
         higher_is_better: Whether larger numbers are better.
         tested: Whether strategies are compared by it; only these metrics are written to ``results.csv``.
-        percent: Whether it is a share, which tables show in percent; else it is in the unit of the targets.
+        fraction: Whether it is a fraction in [0, 1]; see ``Unit``.
     """
 
     words: str
@@ -205,7 +206,12 @@ class Metric:
     of_constant: Callable[[float, int], float] | None = None
     higher_is_better: bool = True
     tested: bool = True
-    percent: bool = True
+    fraction: bool = True
+
+    @property
+    def unit(self) -> Unit:
+        """How its numbers are read."""
+        return Unit(self.fraction, self.higher_is_better)
 
 
 def _of_counts(name: str) -> Callable[[Tensor, Tensor], float]:
@@ -242,9 +248,9 @@ METRICS_OF: Mapping[Task, Mapping[str, Metric]] = {
         "subset_accuracy": Metric("subset accuracy", _of_labels("subset_accuracy")),
     },
     "regression": {
-        "r2": Metric("R2", _of_targets("r2")),
-        "rmse": Metric("RMSE", _of_targets("rmse"), higher_is_better=False, percent=False),
-        "mae": Metric("MAE", _of_targets("mae"), higher_is_better=False, percent=False),
+        "r2": Metric("R2", _of_targets("r2"), fraction=False),
+        "rmse": Metric("RMSE", _of_targets("rmse"), higher_is_better=False, fraction=False),
+        "mae": Metric("MAE", _of_targets("mae"), higher_is_better=False, fraction=False),
     },
 }
 """The metrics of each task, its main metric first."""

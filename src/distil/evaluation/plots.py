@@ -60,8 +60,8 @@ def plot_curves(
         summaries: The summaries of one call of ``summarize``.
         path: File to write, ``.png`` or ``.svg``. A failed write leaves no partial file.
         title: A line above the picture.
-        target: Value of the metric in [0, 1] to mark with a line; default: none.
-        full: Metric of a model trained on the whole pool, in [0, 1], to mark with a line; default: none.
+        target: Value of the metric to mark with a line, in [0, 1] if it is a fraction; default: none.
+        full: Metric of a model trained on the whole pool, to mark with a line; default: none.
         metric: Name of the metric, for the axis.
         force: Replace a file of that name that is not this picture; without it, no file is replaced.
 
@@ -94,7 +94,7 @@ def picture_of(
     if not summaries:
         raise InvalidInput("summaries must hold at least one summary, got none")
     for name, value in (("target", target), ("full", full)):
-        if value is not None and not 0 <= value <= 1:
+        if value is not None and summaries[0].unit.fraction and not 0 <= value <= 1:
             raise InvalidInput(f"{name} must be a fraction in [0, 1], for example 0.94 for 94 %, got {value}")
     optional("matplotlib", "drawing curves")
     return _saved(_figure(summaries, title, target, full, metric), suffix)
@@ -111,11 +111,12 @@ def _figure(summaries: Sequence[Summary], title: str, target: float | None, full
     looks = _looks(summaries)
     for summary, look in zip(summaries, looks, strict=True):
         _draw(axes, summary, look)
-    _dress(axes, title, metric)
+    unit = summaries[0].unit
+    _dress(axes, title, f"{metric} (%)" if unit.fraction else metric)
     if target is not None:
-        _mark(axes, target, f"{100 * target:g} %", (0, (4, 3)))
+        _mark(axes, unit.scale * target, f"{unit.scale * target:g}{unit.mark}", (0, (4, 3)))
     if full is not None:
-        _mark(axes, full, f"all labels: {100 * full:.1f} %", "-")
+        _mark(axes, unit.scale * full, f"all labels: {unit.text(full)}{unit.mark}", "-")
     _name(axes, summaries, looks)
     seeds = summaries[0].seeds
     bands = f"bands: {100 * LEVEL:g} % intervals of the mean over {seeds} seeds" if seeds > 1 else "one seed"
@@ -125,10 +126,10 @@ def _figure(summaries: Sequence[Summary], title: str, target: float | None, full
 
 def _mark(axes: Axes, value: float, text: str, line: str | tuple[int, tuple[int, int]]) -> None:
     """Draw a horizontal line with a text at its left end."""
-    axes.axhline(100 * value, color=_FAINT, linewidth=0.9, linestyle=line, zorder=1)
+    axes.axhline(value, color=_FAINT, linewidth=0.9, linestyle=line, zorder=1)
     place: dict[str, Any] = {"xytext": (3, 2), "textcoords": "offset points"}
     place["xycoords"] = axes.get_yaxis_transform()  # x in widths of the axes, y in data
-    axes.annotate(text, (0, 100 * value), color=_FAINT, fontsize=8, **place)
+    axes.annotate(text, (0, value), color=_FAINT, fontsize=8, **place)
 
 
 def _looks(summaries: Sequence[Summary]) -> list[_Look]:
@@ -146,11 +147,12 @@ def _looks(summaries: Sequence[Summary]) -> list[_Look]:
 
 
 def _draw(axes: Axes, summary: Summary, look: _Look) -> None:
-    low, high = 100 * summary.low, 100 * summary.high
+    scale = summary.unit.scale
+    low, high = scale * summary.low, scale * summary.high
     if np.isfinite(low).all():
         axes.fill_between(summary.labels, low, high, color=look.color, alpha=0.15, linewidth=0, zorder=2)
     every = 1 + (len(summary.labels) - 1) // _MOST_MARKERS
-    axes.plot(summary.labels, 100 * summary.mean, markevery=every, zorder=3, **_style(look))
+    axes.plot(summary.labels, scale * summary.mean, markevery=every, zorder=3, **_style(look))
 
 
 def _style(look: _Look) -> dict[str, Any]:
@@ -166,7 +168,7 @@ def _style(look: _Look) -> dict[str, Any]:
 def _dress(axes: Axes, title: str, metric: str) -> None:
     """Style the axes, the grid and the title."""
     axes.set_xlabel("number of labels", color=_INK)
-    axes.set_ylabel(f"{metric} (%)", color=_INK)
+    axes.set_ylabel(metric, color=_INK)
     axes.set_title(title, loc="left", fontsize=11, color=_INK, fontweight="bold", parse_math=False)
     axes.grid(color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -181,12 +183,14 @@ def _name(axes: Axes, summaries: Sequence[Summary], looks: Sequence[_Look]) -> N
     bottom, top = axes.get_ylim()
     axes.set_ylim(bottom, top)  # fixed, so that the names do not move the curves
     axes.set_xlim(axes.get_xlim())
-    ends = np.array([(100 * s.mean[-1] - bottom) / (top - bottom) for s in summaries])  # in heights of the axes
+    values = [summary.unit.scale * summary.mean[-1] for summary in summaries]
+    ends = (np.array(values) - bottom) / (top - bottom)  # in heights of the axes
     size = min(9.0, _HEIGHT / 1.4 / len(summaries))
-    for summary, look, at in zip(summaries, looks, _apart(ends, 1.4 * size / _HEIGHT), strict=True):
+    places = zip(summaries, values, looks, _apart(ends, 1.4 * size / _HEIGHT), strict=True)
+    for summary, value, look, at in places:
         axes.annotate(
             "",
-            (summary.labels[-1], 100 * summary.mean[-1]),
+            (summary.labels[-1], value),
             xytext=(1.04, at),
             textcoords=axes.transAxes,
             arrowprops={"arrowstyle": "-", "color": look.color, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0},

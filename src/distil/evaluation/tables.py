@@ -14,7 +14,8 @@ from distil.evaluation.ceiling import Ceiling, GainShare
 from distil.evaluation.compare import Comparison, Summary, p_text, plain, verdict
 from distil.evaluation.curves import Bound, starts_above
 from distil.evaluation.labels_saved import Saving
-from distil.evaluation.statistics import ALPHA, LEVEL, Difference, Floats
+from distil.evaluation.statistics import ALPHA, LEVEL, Floats
+from distil.evaluation.units import Unit
 
 WIDTH = 110
 """Largest width of a terminal table, in columns."""
@@ -38,6 +39,20 @@ class _Table:
     @property
     def baseline(self) -> Summary:
         return self.summaries[0]
+
+    @property
+    def unit(self) -> Unit:
+        return self.baseline.unit
+
+    @property
+    def level(self) -> str:
+        """The target in words."""
+        return "" if self.target is None else f"{self.unit.scale * self.target:g}{self.unit.mark}"
+
+    @property
+    def measured(self) -> str:
+        """The metric with its unit in words."""
+        return f"{self.metric} in %" if self.unit.fraction else self.metric
 
 
 def terminal_table(
@@ -112,7 +127,7 @@ def markdown_table(
     heads = [" ".join(words).strip() for words in _headings(table)]
     heads += ["effect g_z", "wins/ties/losses"] if table.comparisons else []
     rows = [
-        ["strategy", f"{metric} in % with {first} labels", *others, *heads],
+        ["strategy", f"{table.measured} with {first} labels", *others, *heads],
         ["---", *["---:"] * (1 + len(others) + len(heads))],
         *([s.name, *curve_texts(s), *_numbers(s, table), *_effects(s, table)] for s in table.summaries),
     ]
@@ -148,9 +163,9 @@ def _terminal_lines(table: _Table, longest: int, points: Sequence[int]) -> list[
     curves = [[_count(table.baseline.labels[i]) for i in points], *(_values(s, points) for s in summaries)]
     columns = [max(map(len, column)) for column in zip(*curves, strict=True)]
     blocks = [_joined(row, columns) for row in curves]
-    heads = _headings(table)
+    heads, mark = _headings(table), " (%)" if table.unit.fraction else ""
     rows = [
-        ["", f"{_shortened(table.metric, min(18, longest - 6))} (%) by labels", *(top for top, _ in heads)],
+        ["", f"{_shortened(table.metric, min(18, longest - 6))}{mark} by labels", *(top for top, _ in heads)],
         ["strategy", blocks[0], *(bottom for _, bottom in heads)],
         *(
             [_shortened(summary.name, longest), block, *_numbers(summary, table)]
@@ -169,7 +184,7 @@ def _joined(cells: Iterable[str], widths: Iterable[int], gap: str = " ") -> str:
 def _headings(table: _Table) -> list[tuple[str, str]]:
     """The headings of ``_numbers``, in two lines each."""
     baseline = plain(table.baseline.name) if len(_compared_with(table)) < 2 else "the baseline"
-    reached = [] if table.target is None else [("labels", f"to {_percent(table.target)}"), ("times", "fewer")]
+    reached = [] if table.target is None else [("labels", f"to {table.level}"), ("times", "fewer")]
     whose = f"{baseline}'s" if len(baseline) < 18 else "the baseline's"
     return [("area", "(mean)"), *reached, ("area minus", whose), *([("p", "(Holm)")] if table.comparisons else [])]
 
@@ -181,14 +196,14 @@ def cell_texts(summary: Summary, tested: Comparison | None) -> dict[str, str]:
         summary: The strategy's summary.
         tested: The test of its area against the baseline's; None without one.
     """
-    area = f"{100 * summary.area:.2f}"
+    area = summary.unit.text(summary.area, 2)
     if summary.seeds > 1:
-        area += f" ±{50 * (summary.area_high - summary.area_low):.2f}"
+        area += f" ±{summary.unit.text((summary.area_high - summary.area_low) / 2, 2, like=summary.area)}"
     return {
         "area": area,
         "labels": "" if summary.target is None else _labels(summary),
         "times": "" if summary.target is None else _times(summary),
-        "difference": _difference(summary.difference),
+        "difference": _difference(summary),
         "p": p_text(tested.p_holm) if tested else "",
         "wilcoxon": p_text(tested.wilcoxon_holm) if tested else "",
         "effect": _effect(tested) if tested else "",
@@ -197,7 +212,7 @@ def cell_texts(summary: Summary, tested: Comparison | None) -> dict[str, str]:
 
 
 def curve_texts(summary: Summary) -> list[str]:
-    """The mean curve in percent, one text for each point."""
+    """The mean curve, one text for each point: in percent, if the metric is a fraction."""
     return _values(summary, range(len(summary.labels)))
 
 
@@ -221,7 +236,7 @@ def _effect(c: Comparison) -> str:
 
 
 def _values(summary: Summary, points: Iterable[int]) -> list[str]:
-    return [f"{100 * summary.mean[i]:.1f}" for i in points]
+    return [summary.unit.text(float(summary.mean[i])) for i in points]
 
 
 def _count(labels: float) -> str:
@@ -283,10 +298,11 @@ def _times(summary: Summary) -> str:
     return saving_text(summary.saving, interval=summary.name != summary.baseline)
 
 
-def _difference(difference: Difference | None) -> str:
+def _difference(summary: Summary) -> str:
+    difference = summary.difference
     if difference is None:
         return ""
-    mean, low, high = (f"{100 * x:+.2f}" for x in difference[:3])
+    mean, low, high = (summary.unit.text(x, 2, signed=True, like=summary.area) for x in difference[:3])
     return mean if math.isnan(difference.low) else f"{mean} [{low}, {high}]"
 
 
@@ -300,18 +316,18 @@ def _notes(table: _Table) -> list[str]:
             f"Means over {baseline.seeds} seeds; ± and [ ] are {_percent(LEVEL)} intervals (Student t over seeds), not "
             f"corrected for the number of strategies. Differences from {whose} are paired by seed."
         ]
-    notes.append(f"area: the area under the curve as the mean {table.metric} in % over all {points} numbers of labels.")
+    notes.append(f"area: the area under the curve as the mean {table.measured} over all {points} numbers of labels.")
     if target is not None:
         notes.append(
-            f"labels to {_percent(target)}: where the mean curve first reaches {_percent(target)}, interpolated linearly; "
+            f"labels to {table.level}: where the mean curve first reaches {table.level}, interpolated linearly; "
             f"times fewer: {whose}'s labels / the strategy's{_bootstrap(baseline)}."
         )
     marks = {_labels(s).partition(" ")[0] for s in table.summaries if target is not None}
     first, last = _count(baseline.labels[0]), _count(baseline.labels[-1])
     if target is not None and ">" in marks:
-        notes.append(f"> {last}: {_percent(target)} was not reached with {last} labels.")
+        notes.append(f"> {last}: {table.level} was not reached with {last} labels.")
     if target is not None and "≤" in marks:
-        notes.append(f"≤ {first}: with {first} labels, the smallest number measured, it was above {_percent(target)}.")
+        notes.append(f"≤ {first}: with {first} labels, the smallest number measured, it was above {table.level}.")
     others = list(_compared_with(table).items())[1:]
     notes += [f"{', '.join(names)}: compared with {plain(other)}, not with {whose}." for other, names in others]
     ceiling = [] if table.ceiling is None else [_ceiling_note(table.ceiling, baseline)]
@@ -338,8 +354,8 @@ def _ceiling_note(ceiling: Ceiling, baseline: Summary) -> str:
     level = "".join(f" ({_percent(round(level, 4))} bootstrap intervals over paired seeds)" for level in levels)
     gain = f" Share of its gain over {plain(baseline.name)}{level}: {shares}." if shares else ""
     return (
-        f"ceiling: area {100 * ceiling.area:.2f}, the best of 100 candidate selections in each round, found with the true labels."
-        f"{gain}"
+        f"ceiling: area {baseline.unit.text(ceiling.area, 2)}, the best of 100 candidate selections in each round, found with the "
+        f"true labels.{gain}"
     )
 
 

@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
+
 from distil.data.arrays import scalar
-from distil.data.labels import as_labels
+from distil.data.labels import as_labels, labels_of
 from distil.errors import InvalidInput, whole_number
 from distil.experiment.chain import Event
 from distil.selection.oracle import Answers, Query
+from distil.tasks import Task
 
 
 def answered(
-    answers: object, query: Query, *, num_classes: int, classes: Sequence[str] = (), names: Sequence[str] = ()
+    answers: object,
+    query: Query,
+    *,
+    num_classes: int,
+    classes: Sequence[str] = (),
+    names: Sequence[str] = (),
+    task: Task = "classification",
 ) -> list[Event]:
     """The ``skipped`` event, if any id is skipped, and the ``labeled`` event of an answer.
 
     Args:
         answers: What the oracle returned.
         query: What it was asked.
-        num_classes: Number of classes, C.
+        num_classes: Number of classes, C; or of labels, or of targets.
         classes: Names of the classes, which labels may be too; empty if they have none.
         names: The user's ids, one per row of the pool; empty if the data has none.
+        task: What labels are; the event then has a row of 0 and 1, or of targets, for each id.
 
     Raises:
         InvalidInput: An id was not asked, or is answered twice; a label is not a whole number from 0 to C - 1 or the name of a
@@ -42,7 +52,11 @@ def answered(
         raise InvalidInput(
             f"expected one label for each of the {len(ids)} ids that the oracle answered, got {len(labels)}"
         )
-    columns = [_column(y, _called(row, names), num_classes, classes) for row, y in zip(ids, labels, strict=True)]
+    if task == "classification":
+        columns = [_column(y, _called(row, names), num_classes, classes) for row, y in zip(ids, labels, strict=True)]
+    else:
+        known = {"classes": classes or None, "columns": num_classes}
+        columns = labels_of(task, labels, "the oracle's labels", torch.tensor(ids), names or None, **known).tolist()
     events: list[Event] = [{"event": "skipped", "round": query.round, "ids": skipped}] if skipped else []
     return [*events, {"event": "labeled", "round": query.round, "ids": ids, "labels": columns}]
 

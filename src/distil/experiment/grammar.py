@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from distil.errors import whole_number
-from distil.evaluation.metrics import METRICS
+from distil.evaluation.metrics import METRICS_OF
+from distil.tasks import TASKS, Task
 
 FOLLOWING: Final[Mapping[str | None, Mapping[str, int]]] = {
     None: {"started": 0},
@@ -21,7 +22,7 @@ FOLLOWING: Final[Mapping[str | None, Mapping[str, int]]] = {
 }
 """Kind of an event (None: no event yet) -> the kinds that may follow, and by how much their round is later."""
 
-_KEYS: Final[Mapping[str, Mapping[str, type]]] = {
+_KEYS: Final[Mapping[str, dict[str, type]]] = {
     "started": {
         "strategy": str,
         "seed": int,
@@ -36,7 +37,7 @@ _KEYS: Final[Mapping[str, Mapping[str, type]]] = {
     },
     "labeled": {"ids": list, "labels": list},
     "trained": {"weights": str, "sha256": str},
-    "evaluated": {"labels": int, **dict.fromkeys(METRICS, float)},
+    "evaluated": {"labels": int},
     "asked": {"ids": list},
     "skipped": {"ids": list},
     "finished": {"model": str, "sha256": str},
@@ -62,12 +63,17 @@ class Grammar:
         self._pending: set[int] = set()
         self._skipped: set[int] = set()
 
+    @property
+    def _task(self) -> Task:
+        task: Task = self._started.get("task", "classification")
+        return task
+
     def follow(self, event: Mapping[str, Any]) -> str | None:
         """Take in the next event, or say what is wrong with it; None: it may follow those before."""
         kind = event["event"]
         fault = (
             self._order_fault(kind, event.get("round"))
-            or _key_fault(kind, event)
+            or _key_fault(kind, event, self._task)
             or (self._ids_fault(kind, event) if "ids" in _KEYS[kind] else None)
             or self._number_fault(kind, event)
         )
@@ -109,12 +115,9 @@ class Grammar:
         return f"expected at most {left} ids, the rest of the pool, got {n}" if n > left else None
 
     def _number_fault(self, kind: str, event: Mapping[str, Any]) -> str | None:
-        classes = self._started.get("num_classes", 0)
-        wrong = (
-            [y for y in event.get("labels", []) if whole_number(y, 0, classes - 1) is None] if kind == "labeled" else []
-        )
-        if wrong:
-            return f"expected labels from 0 to {classes - 1}, got {_shown(wrong[0])}"
+        fault = _label_fault(event["labels"], self._started["num_classes"], self._task) if kind == "labeled" else None
+        if fault is not None:
+            return fault
         infinite = [key for key, value in event.items() if isinstance(value, float) and not math.isfinite(value)]
         if infinite:
             return f"expected a finite number under {infinite[0]!r}, got {event[infinite[0]]}"
@@ -138,14 +141,37 @@ class Grammar:
             own |= set(event["ids"])
 
 
-def _key_fault(kind: str, event: Mapping[str, Any]) -> str | None:
-    for key, of in _KEYS[kind].items():
+def _label_fault(labels: Sequence[Any], outputs: int, task: Task) -> str | None:
+    """What is wrong with the labels of an event: classes; or rows of 0 and 1, or of targets."""
+    if task == "classification":
+        wrong = [y for y in labels if whole_number(y, 0, outputs - 1) is None]
+        return f"expected labels from 0 to {outputs - 1}, got {_shown(wrong[0])}" if wrong else None
+    rows = [row if isinstance(row, list) and len(row) == outputs else None for row in labels]
+    known = _IS[float] if task == "regression" else lambda value: _IS[float](value) and value in (0, 1)
+    wrong = [
+        y
+        for y, row in zip(labels, rows, strict=True)
+        if row is None or not all(known(v) and math.isfinite(v) for v in row)
+    ]
+    numbers = "finite numbers" if task == "regression" else "numbers, 0 or 1,"
+    return f"expected a list of {outputs} {numbers} as each label, got {_shown(wrong[0])}" if wrong else None
+
+
+def _key_fault(kind: str, event: Mapping[str, Any], task: Task) -> str | None:
+    if kind == "started" and event.get("task", "classification") not in TASKS:
+        return f"expected one of {', '.join(TASKS)} under 'task', got {_shown(event['task'])}"
+    for key, of in _keys(kind, task).items():
         if key not in event:
             return f"expected the key {key!r} in {kind!r}"
         if not _IS[of](event[key]):
             return f"expected {_NOUNS[of]} under {key!r}, got {_shown(event[key])}"
     notes = event.get("notes", [])
     return None if _texts(notes) else f"expected a list of texts under 'notes', got {_shown(notes)}"
+
+
+def _keys(kind: str, task: Task) -> Mapping[str, type]:
+    """The keys of an event; evaluations have one for each metric of the task."""
+    return _KEYS[kind] | (dict.fromkeys(METRICS_OF[task], float) if kind == "evaluated" else {})
 
 
 _NOUNS: Final = {str: "a text", int: "a whole number", float: "a number", list: "a list", dict: "an object"}

@@ -32,6 +32,7 @@ def chosen_initial(
         for_classes(spec.build(), config.num_classes),
         config.initial_points,
         embeddings=x.flatten(1),
+        task=config.task,
         runtime=runtime,
         seed=Rng(config.seeds_of(seed).initial).child("initial").integer(),
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from distil.data.cells import csv_text
+from distil.data.label_texts import label_text
 from distil.experiment.replaced import move_aside
 from distil.experiment.run import Run
 from distil.system.files import write_text
+from distil.tasks import Task
 
 LABELED = "labeled.csv"
 
 
-def write_labeled(run: Run, names: Sequence[str], classes: Sequence[str]) -> None:
+def write_labeled(run: Run, names: Sequence[str], classes: Sequence[str], task: Task = "classification") -> None:
     """Write the id, label and round of each labeled example, once, in the order of the first labels.
 
     The last label of an id counts: answers may be corrected, and a redundant pool holds copies.
@@ -21,21 +23,22 @@ def write_labeled(run: Run, names: Sequence[str], classes: Sequence[str]) -> Non
         run: The run whose ``labeled`` events are written.
         names: The user's ids, one per row of the pool.
         classes: Names of the classes; empty if they have none.
+        task: What labels are.
     """
-    content = _content(run, names, classes)
+    content = _content(run, names, classes, task)
     if not _is_kept(run, content):
         write_text(run.path / LABELED, content)
 
 
-def remove_labeled(run: Run, names: Sequence[str], classes: Sequence[str]) -> None:
+def remove_labeled(run: Run, names: Sequence[str], classes: Sequence[str], task: Task = "classification") -> None:
     """Remove the file of a finished run that goes on; it is written anew at the end, see ``write_labeled``."""
-    if _is_kept(run, _content(run, names, classes)):
+    if _is_kept(run, _content(run, names, classes, task)):
         (run.path / LABELED).unlink()
 
 
-def _content(run: Run, names: Sequence[str], classes: Sequence[str]) -> str:
+def _content(run: Run, names: Sequence[str], classes: Sequence[str], task: Task) -> str:
     entries = {
-        names[row]: (classes[label] if classes else label, event["round"])
+        names[row]: (label_text(task, label, classes), event["round"])
         for event in run.all("labeled")
         for row, label in zip(event["ids"], event["labels"], strict=True)
     }

@@ -160,7 +160,9 @@ def _learner(
     seeds, head = config.seeds_of(seed), isinstance(config.fit, HeadConfig)
     build: Callable[[], nn.Module] | LinearHead
     if head:
-        build = LinearHead.over(parts.x, config.num_classes, ids=parts.pool, transform=parts.transform)
+        build = LinearHead.over(
+            parts.x, config.num_classes, ids=parts.pool, transform=parts.transform, task=config.task
+        )
     else:
         build = config.builder(data)
     return Learner(
@@ -177,4 +179,5 @@ def _learner(
         runtime=runtime,
         rng=Rng(seeds.model).child("learner"),
         selection_rng=Rng(seeds.selection).child("learner"),
+        task=config.task,
     )

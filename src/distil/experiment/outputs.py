@@ -10,7 +10,7 @@ from typing import Any
 from distil.data.cells import csv_text
 from distil.errors import MissingPackage, RunError
 from distil.evaluation.compare import Summary, summarize
-from distil.evaluation.metrics import METRICS
+from distil.evaluation.metrics import METRICS_OF
 from distil.evaluation.plots import picture_of
 from distil.evaluation.tables import markdown_table, terminal_table
 from distil.experiment.config.experiment_config import ExperimentConfig
@@ -34,6 +34,7 @@ from distil.experiment.results import (
     data_name,
     identical,
     left_out_notes,
+    metric_words,
     table_of,
 )
 
@@ -66,7 +67,7 @@ def _written(experiment: ExperimentConfig, *, page: bool) -> str:
     if not runs:
         raise RunError(f"no run in {config.output} is finished; continue with: distil resume {config.output}")
     write_anew(config.output / "results.csv", _as_csv(experiment, everything))
-    curves, paged = comparable(runs, config.seeds), _paged(experiment, page=page)
+    curves, paged = comparable(config, runs), _paged(experiment, page=page)
     left_out = left_out_notes(experiment, everything, config.seeds, curves)
     if not curves:
         return (
@@ -76,7 +77,7 @@ def _written(experiment: ExperimentConfig, *, page: bool) -> str:
     target = config.target_accuracy
     summaries = summarize(curves, baseline=baselines, target=target)
     tests: Any = {"comparisons": comparisons(curves, baselines, twins), "twins": twins}
-    tests["ceiling"] = ceiling_of(config, runs, curves, baselines)
+    tests |= {"ceiling": ceiling_of(config, runs, curves, baselines), "metric": metric_words(config)}
     title = f"{data_name(config)}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
     notes = [*left_out, *alone_notes(config, baselines), *ceiling_notes(config), *notes_of(config, runs)]
     note = "".join(f"\n\n{one}" for one in notes)
@@ -94,7 +95,8 @@ def _plotted(config: ExperimentConfig, runs: Runs, summaries: list[Summary], tit
     full = None if bounds is None else bounds.full
     path = config.output / "curves.png"
     try:
-        picture = picture_of(summaries, path.suffix, title=title, target=config.target_accuracy, full=full)
+        lines: dict[str, Any] = {"target": config.target_accuracy, "full": full, "metric": metric_words(config)}
+        picture = picture_of(summaries, path.suffix, title=title, **lines)
     except MissingPackage as error:
         return f"Results: {config.output / 'results.md'} (no plot: {error})"
     write_anew(path, picture)
@@ -119,7 +121,7 @@ def write_report(output: Path, page: str) -> bool:
 def _as_csv(config: ExperimentConfig, everything: Runs) -> str:
     """Every number of the finished runs, also of those of the ceiling."""
     everything = {**everything, CEILING: ceiling_runs(config)} if config.ceiling else everything
-    metrics = [name for name, metric in METRICS.items() if metric.higher_is_better]
+    metrics = [name for name, metric in METRICS_OF[config.task].items() if metric.tested]
     rows = [
         [label, seed, e["labels"], *(e[name] for name in metrics)]
         for label, own in everything.items()

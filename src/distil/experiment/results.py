@@ -15,7 +15,7 @@ from distil.errors import counted
 from distil.evaluation.ceiling import Ceiling, gain_share
 from distil.evaluation.compare import Comparison, compare, plain
 from distil.evaluation.curves import Bounds, Curves, areas
-from distil.evaluation.metrics import METRICS
+from distil.evaluation.metrics import METRICS_OF, main_metric
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import CEILING, FULL_DATA
 from distil.experiment.directory import BASELINE
@@ -193,7 +193,7 @@ def ceiling_runs(config: ExperimentConfig) -> list[Run]:
 def _ceiling_curves(config: ExperimentConfig, runs: Runs, metric: str) -> Curves | None:
     """The curves of the ceiling, if they can be compared with those of the runs; None without its runs."""
     own = ceiling_runs(config)
-    return comparable({**runs, CEILING: own}, config.seeds, metric).get(CEILING) if own and runs else None
+    return comparable(config, {**runs, CEILING: own}, metric).get(CEILING) if own and runs else None
 
 
 def ceiling_of(
@@ -201,13 +201,13 @@ def ceiling_of(
     runs: Runs,
     curves: Mapping[str, Curves],
     baselines: Mapping[str, str],
-    metric: str = "accuracy",
+    metric: str | None = None,
 ) -> Ceiling | None:
     """The ceiling, with the share of its gain in area over the first baseline that each strategy reaches; None without its runs.
 
     Strategies that are compared with another baseline are left out: the ceiling trains as the first baseline does.
     """
-    top = _ceiling_curves(config, runs, metric)
+    top = _ceiling_curves(config, runs, metric or main_metric(config.task))
     if top is None:
         return None
     first, area = next(iter(baselines)), areas({**curves, CEILING: top})
@@ -223,19 +223,26 @@ def ceiling_notes(config: ExperimentConfig) -> list[str]:
     return [f"The runs of the ceiling are not finished. Continue with: distil resume {config.output}"]
 
 
-def curves_of(config: ExperimentConfig, metric: str = "accuracy") -> dict[str, Curves]:
+def curves_of(config: ExperimentConfig, metric: str | None = None) -> dict[str, Curves]:
     """The ``comparable`` learning curves of the strategies that have finished all of their runs."""
-    return comparable(finished_runs(config), config.seeds, metric)
+    return comparable(config, finished_runs(config), metric)
 
 
-def comparable(runs: Runs, seeds: Sequence[int], metric: str = "accuracy") -> dict[str, Curves]:
+def comparable(config: ExperimentConfig, runs: Runs, metric: str | None = None) -> dict[str, Curves]:
     """The learning curves that can be compared: each round has as many labels as the baseline's first run had in that round.
 
     The numbers differ if answers were skipped or are missing. There are no curves if the baseline's first run labeled nothing in
     one of its rounds. Where a stopping rule ended a run, all curves end with the shortest.
+
+    Args:
+        config: The experiment, with the seeds of these runs.
+        runs: The runs.
+        metric: A metric of the task; default: its main metric.
     """
     if not runs:
         return {}
+    metric = metric or main_metric(config.task)
+    unit = METRICS_OF[config.task][metric].unit
     points = {label: [_points(run, metric) for run in own] for label, own in runs.items()}
     if any(run.stopped is not None for own in runs.values() for run in own):
         shortest = min(len(row) for rows in points.values() for row in rows)
@@ -244,7 +251,7 @@ def comparable(runs: Runs, seeds: Sequence[int], metric: str = "accuracy") -> di
     if not grid or any(after <= before for before, after in itertools.pairwise(grid)):
         return {}
     return {
-        label: Curves(np.array(grid), np.array([[value for _, value in row] for row in rows]), seeds)
+        label: Curves(np.array(grid), np.array([[value for _, value in row] for row in rows]), config.seeds, unit)
         for label, rows in points.items()
         if all([labels for labels, _ in row] == grid for row in rows)
     }
@@ -285,6 +292,11 @@ def baselines_of(config: ExperimentConfig, labels: Collection[str]) -> dict[str,
         if kinds[label] == kinds[first]:
             ways.setdefault(retrain[label], label)
     return {label: ways.get(retrain[label], label) for label in order}
+
+
+def metric_words(config: ExperimentConfig) -> str:
+    """The name of the main metric of an experiment."""
+    return METRICS_OF[config.task][main_metric(config.task)].words
 
 
 def data_name(config: ExperimentConfig) -> str:
@@ -334,21 +346,26 @@ def _retrain(config: ExperimentConfig) -> dict[str, str]:
     return {spec.label: spec.retrain or config.retrain for spec in config.strategies}
 
 
-def bounds_of(config: ExperimentConfig, runs: Runs, metric: str = "accuracy") -> Bounds | None:
+def bounds_of(config: ExperimentConfig, runs: Runs, metric: str | None = None) -> Bounds | None:
     """Two references, as means over seeds: the model trained on the whole pool, and always predicting the pool's largest class.
 
     Returns:
         The bounds; ``full`` is None unless every seed was trained on the whole pool. None if no label was known at the start, so
         the largest class is unknown.
     """
+    name = metric or main_metric(config.task)
+    kind = METRICS_OF[config.task][name]
     full = full_data_runs(config)
+    reached = [value for run in full for _, value in _points(run, name)]
+    mean = float(np.mean(reached)) if reached else None
+    if kind.of_constant is None:
+        return Bounds(mean, None, kind.unit)
     begun = [[run.last("started") or {} for run in own] for own in [full, *runs.values()] if own]
     known = [[event["majority"] for event in seed if "majority" in event] for seed in zip(*begun, strict=True)]
     if not known or not all(known):
         return None
-    reached = [value for run in full for _, value in _points(run, metric)]
-    majority = float(np.mean([METRICS[metric].of_constant(own[0], config.num_classes) for own in known]))
-    return Bounds(float(np.mean(reached)) if reached else None, majority)
+    majority = float(np.mean([kind.of_constant(own[0], config.num_classes) for own in known]))
+    return Bounds(mean, majority, kind.unit)
 
 
 def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:
@@ -425,7 +442,8 @@ def comparisons(
     scores = {name: area for name, area in areas(curves).items() if twins.get(name) not in curves}
     if len(scores) < 2 or len(next(iter(scores.values()))) < 2:
         return {}
-    return {c.strategy: c for c in compare(scores, baseline=baselines)}
+    unit = next(iter(curves.values())).unit
+    return {c.strategy: c for c in compare(scores, baseline=baselines, unit=unit)}
 
 
 def costs(runs: Runs) -> dict[str, Cost]:

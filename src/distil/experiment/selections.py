@@ -31,7 +31,8 @@ class Selections:
     """Diagnostics of the selections, as means over seeds.
 
     Attributes:
-        balance: How evenly the classes of a selection occur: 1 if all are equally frequent, 0 if there is only one.
+        balance: How evenly the classes of a selection occur: 1 if all are equally frequent, 0 if there is only one; None for tasks
+            without classes.
         duplicates: Share of a selection that equals an example that was labeled or selected earlier.
         to_labeled: Mean distance from a selected example to the nearest example that was labeled earlier.
         to_selected: Mean distance from a selected example to the nearest other example of the same selection.
@@ -93,6 +94,8 @@ def _balances(config: ExperimentConfig, run: Run) -> list[float | None]:
     for event in run.all("labeled"):
         if event["round"] in answers:
             answers[event["round"]] += event["labels"]
+    if config.task != "classification":  # label sets and targets have no classes
+        return [None] * len(answers)
     return [class_balance(torch.tensor(y), config.num_classes).normalized if y else None for y in answers.values()]
 
 
@@ -105,7 +108,7 @@ def _distances(parts: Split, run: Run, num_classes: int) -> list[tuple[float | N
     labeled: list[int] = []
     used = sorted({id_ for event in (*run.all("asked"), *run.all("labeled")) for id_ in event["ids"]})
     place = {id_: row for row, id_ in enumerate(used)}
-    x, y = parts.x[used], parts.y[used]
+    x, y = parts.x[used], parts.y[used] if parts.y.ndim == 1 else None
     if isinstance(parts.transform, Standardize):
         x = parts.transform(x)
     for event in run.events:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from distil.data.labels import are_known
 from distil.datasets.data_set import DataSet
 from distil.datasets.embeddings import Standardize
 from distil.datasets.shift import flip_labels, imbalanced, tiled
@@ -22,8 +23,8 @@ class Split:
 
     Attributes:
         x: Inputs of the training set, (N, ...), or of the redundant pool made from it; ids are positions in it.
-        y: Labels that the data set's own oracle answers, (N,); with ``label_noise``, some are wrong. -1 for examples without a
-            label, which only another oracle can give.
+        y: Labels that the data set's own oracle answers, (N,) or a row for each; with ``label_noise``, some are wrong. -1 or NaN
+            for examples without a label, which only another oracle can give.
         pool: Ids that may be labeled, ascending.
         initial: Ids of the pool that are labeled at the start.
         x_test: Inputs of the test examples, (T, ...).
@@ -59,7 +60,7 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
     order = _labeled_first(
         torch.randperm(len(data.x_train), generator=Rng(seeds.split).child("split").torch()), data.y_train
     )
-    n_labeled = int((data.y_train >= 0).sum())
+    n_labeled = int(are_known(data.y_train).sum())
     x_test, y_test, n_test = data.x_test, data.y_test, 0
     if x_test is None or y_test is None:
         n_test = config.dataset.get("test_points", n_labeled // 4)
@@ -99,7 +100,7 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
 
 def _labeled_first(order: Tensor, y: Tensor) -> Tensor:
     """An order of examples in which those with a label come before those without."""
-    return order[(y[order] < 0).sort(stable=True).indices]
+    return order[(~are_known(y[order])).sort(stable=True).indices]
 
 
 def _check_labels(config: ExperimentConfig, data: DataSet, n_labeled: int, n_test: int, n_validation: int) -> None:

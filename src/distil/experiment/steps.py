@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from distil.data.labels import are_known
 from distil.datasets.data_set import DataSet
 from distil.errors import RunError
 from distil.evaluation.metrics import majority_accuracy
@@ -75,8 +76,6 @@ class Steps:
 
     def start(self, _: int) -> list[Event]:
         """Record the strategy, the data and the versions of the run."""
-        pool = self.split.y[self.split.pool]
-        known = pool[pool >= 0]
         event = {
             "event": "started",
             "strategy": self.spec.label,
@@ -88,21 +87,29 @@ class Steps:
             "budget": self.config.budget,
             "pool": len(self.split.pool),
             "test": len(self.split.x_test),
-            **(
-                {"majority": majority_accuracy(known, self.split.y_test, self.config.num_classes)} if len(known) else {}
-            ),
+            **self._labels_are(),
             "device": self.config.device or "cpu",
             "threads": self.config.threads,
             "versions": versions(),
         }
         return [event | self._content()]
 
+    def _labels_are(self) -> Event:
+        """What the labels are, in other tasks than classification; else the accuracy of the most frequent class, if it is known."""
+        if self.config.task != "classification":
+            return {"task": self.config.task}
+        pool = self.split.y[self.split.pool]
+        known = pool[pool >= 0]
+        if not len(known):
+            return {}
+        return {"majority": majority_accuracy(known, self.split.y_test, self.config.num_classes)}
+
     def label_initial(self, _: int) -> list[Event]:
         """Label the initial examples: those of the split, or those that ``initial_strategy`` chooses.
 
         The oracle is asked for labels that the data set does not have; no event until it answered for all of them.
         """
-        if bool((self.split.y[self.split.pool] < 0).any()):
+        if not bool(are_known(self.split.y[self.split.pool]).all()):
             return self._initially_asked()
         if self.config.initial_strategy is None:
             return [self._initially_labeled(Selection(self.split.initial))]
@@ -159,14 +166,14 @@ class Steps:
         spec, chosen = self.config.initial_strategy, Selection(self.split.initial)
         if spec is not None:
             chosen = chosen_initial(spec, self.config, self.data, self.split, self.seed, self.runtime)
-        unknown = tuple(row for row in chosen if self.split.y[row] < 0)
         y = self.split.y.clone()
+        unknown = tuple(row for row, known in zip(chosen, are_known(y[chosen.ids]), strict=True) if not known)
         if unknown:
             events = self._answers(Query(0, unknown, self._named(unknown)))
             if {row for event in events for row in event["ids"]} != set(unknown):
                 return []
             y[events[-1]["ids"]] = torch.tensor(events[-1]["labels"], dtype=y.dtype)
-        ids = [row for row in chosen if y[row] >= 0]
+        ids = [row for row, known in zip(chosen, are_known(y[chosen.ids]), strict=True) if known]
         if not ids:
             raise RunError(
                 f"all {len(unknown)} initial points of {self.run.path} were skipped; begin with another seed"
@@ -180,7 +187,7 @@ class Steps:
         if isinstance(answers, Pending):
             return []
         named = {"classes": self.data.class_names, "names": self.split.names}
-        return answered(answers, query, num_classes=self.config.num_classes, **named)
+        return answered(answers, query, num_classes=self.config.num_classes, task=self.config.task, **named)
 
     def _initially_chosen(self, spec: StrategySpec) -> Event:
         return self._initially_labeled(
@@ -272,12 +279,12 @@ class Steps:
     def write_labels(self) -> None:
         """Write ``labeled.csv``, if the data has the user's own ids."""
         if self.split.names:
-            write_labeled(self.run, self.split.names, self.data.class_names)
+            write_labeled(self.run, self.split.names, self.data.class_names, self.config.task)
 
     def remove_labels(self) -> None:
         """Remove ``labeled.csv`` of a finished run that goes on."""
         if self.split.names:
-            remove_labeled(self.run, self.split.names, self.data.class_names)
+            remove_labeled(self.run, self.split.names, self.data.class_names, self.config.task)
 
     def _finished(self) -> Event:
         self.write_labels()

@@ -26,6 +26,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from distil.data.labels import are_known
 from distil.datasets.data_set import DataSet
 from distil.errors import ConfigError, InvalidInput, RunBusy
 from distil.experiment.chain import Event
@@ -171,7 +172,7 @@ def experiment_of(
 def _labels_known(data: DataSet, config: ExperimentConfig, seed: int, what: str, without: str) -> int:
     """The number of examples in the pool; ConfigError if one has no label, which the key ``what`` needs."""
     parts = split(data, config, seed)
-    unknown = int((parts.y[parts.pool] < 0).sum())
+    unknown = int((~are_known(parts.y[parts.pool])).sum())
     if unknown:
         raise ConfigError(
             f"experiment.{what}, and {unknown} of its {len(parts.pool)} examples have no label; leave it out ({without})"

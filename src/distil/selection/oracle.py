@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -30,12 +30,13 @@ class Answers:
 
     Attributes:
         ids: The ids that got a label.
-        labels: The labels, one for each of ``ids``: columns of the model, or names of classes where the data has them.
+        labels: The labels, one for each of ``ids``: columns of the model, or names of classes where the data has them. In other
+            tasks than classification what ``Learner.label`` takes: targets; or rows of 0 and 1, or lists of names.
         skipped: The ids that will get no label.
     """
 
     ids: Sequence[int]
-    labels: Sequence[int | str]
+    labels: Sequence[Any]
     skipped: Sequence[int] = ()
 
 
@@ -56,7 +57,7 @@ class TrueLabels:
     """Answers every query at once with the true labels of the data set.
 
     Attributes:
-        labels: The labels of all examples, (N,) int64.
+        labels: The labels of all examples, (N,) int64; or a row for each, of 0 and 1 or of targets.
     """
 
     labels: Tensor

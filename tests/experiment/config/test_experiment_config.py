@@ -619,7 +619,7 @@ def test_a_faulty_key_hides_no_fault_of_another():
     )
     faults = refused(document)
     for fault in (
-        "model.target_classes must be a whole number from 2, got '10'",
+        "model.target_classes must be a whole number from 1, got '10'",
         "missing key model.hidden_units_2",
         "train_parameters.lr: expected a number above 0, got -1",
         "train_parameters.patience needs validation points",
@@ -808,6 +808,7 @@ def test_the_keys_of_the_split_are_not_passed_to_the_users_data(mine):
     """Whichever keys a section of data has."""
     document = own(mine(MODULE))
     given = {"validation_points": 3, "redundancy": 2, "label_noise": 0.1, "imbalance": 0.5, "test_points": 12}
+    given["task"] = "classification"
     assert given.keys() == DataSection.model_fields.keys()
     document["dataset"] |= given
     assert len(parse_config(document).load_data().x_train) == 48

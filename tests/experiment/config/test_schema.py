@@ -70,7 +70,7 @@ def test_expected_values_in_words(case):
         (ActiveLearning, "budget", "a whole number from 1"),
         (ActiveLearning, "strategy_args", "a JSON object"),
         (NamedData, "label_noise", "a fraction above 0, at most 1"),
-        (NamedData, "label", "a whole number, or text"),
+        (NamedData, "label", "a whole number, or text, or a non-empty list, each entry a whole number, or text"),
         (TrainParameters, "islogs", "true or false"),
         (TrainParameters, "retrain", "one of scratch, warm, shrink_perturb"),
         (TrainParameters, "amp", '"auto", or true or false'),

@@ -7,11 +7,15 @@ import io
 import json
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 
+from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.directory import compared, open_config
 from distil.experiment.outputs import write_results
 from distil.experiment.page.render import page_of
 from distil.experiment.page.report import report_of
+from distil.experiment.suite import run_all
 
 pytestmark = pytest.mark.slow
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -241,3 +245,35 @@ def test_ways_to_retrain_are_drawn_against_their_own_baseline(made_up, opened):
     assert left_out == "Not drawn: random_sampling+warm (compared with no other), alone (compared with no other)."
     rows = saved_rows(page, '[data-figure="efficiency-accuracy"] button[data-save="csv"]')
     assert {row["strategy"] for row in rows} == {"random_sampling", "badge", "badge+warm", "fass+warm"}
+
+
+def test_numbers_of_a_regression_are_in_their_own_unit(tmp_path, opened):
+    """R2 first, then the errors, whose smaller values are better; no number is a percentage."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 3))
+    np.savez(tmp_path / "r.npz", X=x, y=1000 * x[:, 0] + 100 * rng.normal(size=80))
+    document = {
+        "model": {"architecture": "linear_head"},
+        "active_learning": {"strategies": ["lcmd"], "budget": 4, "rounds": 3},
+        "dataset": {"name": "npz", "path": str(tmp_path / "r.npz"), "task": "regression"},
+        "experiment": {"output": str(tmp_path / "out"), "seeds": 3, "target_accuracy": 0.8},
+    }
+    config = compared(parse_config(document))
+    run_all(config)
+    config = open_config(config.output)
+    page = opened(write_page([config], tmp_path / "report.html"), DESK, "light", DRAWN)
+    (experiment,) = report_of([config])["experiments"]
+    for metric in ("r2", "rmse"):
+        page.locator('[data-option="metric"]').select_option(metric)
+        own = experiment["metrics"][metric]
+        cells = cells_of(page, f"areas-{metric}")["lcmd"]
+        assert cells[:2] == [own["cells"]["lcmd"]["area"], own["cells"]["lcmd"]["difference"]]
+        assert own["comparisons"]["lcmd"]["verdict"].split(": ", 1)[1] in page.locator("#summary").inner_text()
+        label = page.locator("#curves .plot > svg").get_attribute("aria-label")
+        assert "%" not in label
+        smallest = page.locator(".tile").first.inner_text()
+        assert smallest.startswith("Largest area" if metric == "r2" else "Smallest area")
+        assert ("Smaller values of this metric are better" in page.locator("#areas").inner_text()) == (metric == "rmse")
+        full = page.locator(".tile", has_text="With all labels").locator("strong").inner_text()
+        assert float(full) == pytest.approx(own["full"], rel=0.01)
+        assert ("target 0.8" in page.locator("#labels").inner_text()) == (metric == "r2")

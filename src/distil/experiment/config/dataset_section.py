@@ -59,11 +59,11 @@ def has_linear_head(document: Mapping[str, Any]) -> bool:
 
 
 def pinned(document: Mapping[str, Any], data: DataSet) -> Mapping[str, Any]:
-    """The document; for own data, with its number of classes and the hash of its content filled in if missing."""
+    """The document with the number of outputs, if missing; and for own data with the hash of its content."""
     section = document["dataset"]
-    if own_kind(section) is None:
-        return document
     model = {"target_classes": data.num_classes, **document["model"]}
+    if own_kind(section) is None:
+        return document if model == document["model"] else {**document, "model": model}
     return {**document, "model": model, "dataset": {**section, "sha256": section.get("sha256") or fingerprint(data)}}
 
 
@@ -82,15 +82,16 @@ def load_own(
     Raises:
         ConfigError: The hash of its content is not the section's ``sha256``.
     """
-    kind = own_kind(dataset)
+    kind, task = own_kind(dataset), dataset.get("task", "classification")
     if kind == "images" or kind == "texts":
         pools = [dataset[kind], *([dataset[f"test_{kind}"]] if dataset.get(f"test_{kind}") else [])]
         labels = [dataset.get("labels"), dataset.get("test_labels")][: len(pools)]
         options = {key: dataset[key] for key in _ENCODED if key in dataset}
-        data = load_embedded(kind, pools, labels, **options, root=root, device=device, looking=looking, partly=partly)
+        more: dict[str, Any] = {"looking": looking, "partly": partly, "task": task}
+        data = load_embedded(kind, pools, labels, **options, root=root, device=device, **more)
     else:
         given = {"labels": None} | {key: dataset[key] for key in _LOADED if key in dataset}
-        data = load_embeddings(**given, root=root, partly=partly)
+        data = load_embeddings(**given, root=root, partly=partly, task=task)
     if "sha256" in dataset and dataset["sha256"] != fingerprint(data):
         raise ConfigError(
             f"dataset.sha256: the {kind}, ids or labels of {data.name} have changed since this experiment was begun; restore "

@@ -20,6 +20,7 @@ from distil.datasets.locations import user_file
 from distil.embedding.embed import embed, made_before
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
+from distil.tasks import Task
 
 
 def load_embedded(
@@ -36,6 +37,7 @@ def load_embedded(
     device: str | None = None,
     looking: bool = False,
     partly: bool = False,
+    task: Task = "classification",
 ) -> DataSet:
     """Load a data set of images or texts, as their embeddings.
 
@@ -56,6 +58,7 @@ def load_embedded(
         device: Device of the encoder.
         looking: Whether only embeddings that were made before are used: no encoder is loaded.
         partly: Whether items of the pool may lack a label, because an oracle answers.
+        task: What labels are.
 
     Raises:
         DataNotFound: There is no such file or folder.
@@ -77,7 +80,7 @@ def load_embedded(
         made = [made_before(pool, encoder, weights) for pool in opened]
     else:
         made = [embed(pool, encoder, weights=weights, runtime=Runtime(device=device)) for pool in opened]
-    data = data_set_of(name, [read_column(each.path) for each in made], tables, partly=partly)
+    data = data_set_of(name, [read_column(each.path) for each in made], tables, partly=partly, task=task)
     return replace(data, read=[*(each.note for each in made if each.note), *data.read])
 
 

@@ -15,11 +15,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from distil.datasets.data_set import DataSet
+from distil.data.labels import are_known
+from distil.datasets.data_set import DataSet, outputs_text
 from distil.datasets.load import FILES, load
 from distil.errors import ConfigError, DistilWarning, InvalidInput
 from distil.evaluation.stopping import StopRule
 from distil.experiment.config.dataset_section import (
+    AnyData,
     check_data,
     filled,
     has_linear_head,
@@ -52,6 +54,7 @@ from distil.experiment.config.stop_section import stop_rules
 from distil.experiment.config.strategy_section import ARGS, StrategySpec, initial_strategy_of, strategies_of
 from distil.selection.learner import Retrain
 from distil.system.imports import named_object, taking
+from distil.tasks import Task
 from distil.training.config import FitConfig
 from distil.training.linear_head import HeadConfig
 from distil.utils.models import architecture_named, architecture_names, architecture_parameters
@@ -139,8 +142,14 @@ class ExperimentConfig:
     document: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def task(self) -> Task:
+        """What the labels are, the key ``dataset.task``."""
+        task: Task = self.dataset.get("task", "classification")
+        return task
+
+    @property
     def num_classes(self) -> int:
-        """C, the key ``target_classes``. For the user's own data it may be left out; ``pinned`` then fills it in."""
+        """The number of outputs, the key ``target_classes``. Where it may be left out, ``pinned`` fills it in."""
         return int(self.model["target_classes"])
 
     def seeds_of(self, seed: int) -> Seeds:
@@ -172,10 +181,19 @@ class ExperimentConfig:
                     f"{name} returned a {type(data).__name__}; expected a distil.datasets.data_set.DataSet"
                 )
         else:
-            data = load(name, self.data_root, **{k: v for k, v in options.items() if k != "standardize"})
-        if self.oracle is None and bool((data.y_train < 0).any()):
+            own = {k: v for k, v in options.items() if k != "standardize"}
+            data = load(name, self.data_root, task=self.task, **own)
+        if data.task != self.task:
+            raise ConfigError(f"dataset.task is {self.task}, and the labels of {data.name} are those of {data.task}")
+        if self.oracle is None and not bool(are_known(data.y_train).all()):
             raise ConfigError(f"{data.name} has examples without a label, and no oracle answers; set experiment.oracle")
-        if data.num_classes > self.model.get("target_classes", data.num_classes):
+        asked = self.model.get("target_classes", data.num_classes)
+        if self.task != "classification" and asked != data.num_classes:
+            raise ConfigError(
+                f"model.target_classes must be {data.num_classes}, as {data.name} has {outputs_text(self.task, data.num_classes)}, "
+                f"got {asked}; leave it out"
+            )
+        if data.num_classes > asked:
             raise ConfigError(
                 f"model.target_classes must be at least {data.num_classes}, the number of classes of {data.name}, got "
                 f"{self.num_classes}"
@@ -275,7 +293,8 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
             "the section `logs` has no effect; set train_parameters.islogs instead", DistilWarning, stacklevel=2
         )
     data = check_data(check, document.get("dataset", {}))
-    _check_model(check, document.get("model", {}), needs_classes=not isinstance(data, OwnData))
+    task = data.task
+    _check_model(check, document.get("model", {}), task, own=isinstance(data, OwnData))
     train = _training(check, document)
     fit = _fit(check, train)
     if (
@@ -287,7 +306,7 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
         check.faults.append("train_parameters.patience needs validation points: set dataset.validation_points")
     loop = check.section("active_learning", ActiveLearning, document.get("active_learning", {}))
     args = check.section(ARGS, StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args)
-    strategies, initial_strategy = strategies_of(check, loop), initial_strategy_of(check, loop)
+    strategies, initial_strategy = strategies_of(check, loop, task), initial_strategy_of(check, loop, task)
     stop = stop_rules(check, loop, validation="validation_points" in data.model_fields_set)
     more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
     oracle = more.oracle
@@ -297,6 +316,7 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
         )
     if oracle is not None and oracle != ORACLE_IN_PYTHON and not oracle.startswith(PROJECT):
         check.own("experiment.oracle", lambda: taking(oracle, "strategy", 0))
+    check.faults += _of_classes(task, data, train, loop, more)
     retrain, log, seeds = _retrain(check, train, strategies), _log(check, train), _seeds(check, more)
     devices = [
         _device(check, where, device) for where, device in (("train_parameters", train.device), (ARGS, args.device))
@@ -337,15 +357,34 @@ def _own_arguments(model: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, "num_classes": model.get("target_classes")}
 
 
-def _check_model(check: Faults, given: object, *, needs_classes: bool) -> None:
-    own = ":" in text_in(given, "architecture")
+def _of_classes(
+    task: Task, data: AnyData, train: AnyTraining, loop: ActiveLearning, more: ExperimentSection
+) -> list[str]:
+    """A fault for each key that needs classes, in other tasks."""
+    given = {
+        "dataset.imbalance": data.imbalance is not None,
+        "dataset.label_noise": data.label_noise is not None,
+        "train_parameters.islogs": train.islogs,
+        "active_learning.stop": "stop" in loop.model_fields_set,
+        "experiment.ceiling": more.ceiling,
+        "experiment.oracle, a labeling project,": (more.oracle or "").startswith(PROJECT),
+    }
+    asked = [key for key, is_given in given.items() if is_given and task != "classification"]
+    return [f"{key} is for classification, and dataset.task is {task}; remove it" for key in asked]
+
+
+def _check_model(check: Faults, given: object, task: Task, *, own: bool) -> None:
+    called = ":" in text_in(given, "architecture")
     head = text_in(given, "architecture") == LINEAR_HEAD
-    kind: type[OwnModel | HeadModel | NamedModel] = OwnModel if own else HeadModel if head else NamedModel
+    kind: type[OwnModel | HeadModel | NamedModel] = OwnModel if called else HeadModel if head else NamedModel
     model = check.section("model", kind, given)
     name = model.architecture
-    needed = [*(["target_classes"] if needs_classes else []), *_HIDDEN.get(name, [])]
+    classes = task == "classification"
+    if classes and model.target_classes == 1:
+        check.faults.append("model.target_classes must be a whole number from 2, got 1")
+    needed = [*(["target_classes"] if classes and not own else []), *_HIDDEN.get(name, [])]
     check.faults += [f"missing key model.{key}" for key in needed if key not in model.model_fields_set]
-    if own and isinstance(given, Mapping):
+    if called and isinstance(given, Mapping):
         check.own("model.architecture", lambda: taking(name, **_own_arguments(given)))
     elif name:
         check.named(

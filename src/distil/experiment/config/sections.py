@@ -14,6 +14,7 @@ from distil.datasets.load import data_set_names
 from distil.experiment.trackers import TRACKERS
 from distil.selection.learner import Retrain
 from distil.strategies import STRATEGIES
+from distil.tasks import Task
 from distil.training.config import FitConfig
 from distil.training.linear_head import HeadConfig
 from distil.utils.models import architecture_names
@@ -59,8 +60,8 @@ class NamedModel(Section):
         "optimum; or your own, `package.module:callable`, which is called with `num_classes` and all other keys of this section.",
         (*architecture_names(), LINEAR_HEAD),
     )
-    target_classes: Annotated[int, Field(ge=2)] = _key(
-        "Number of outputs, at least the number of classes of the data set. Mandatory, except for your own data."
+    target_classes: Count = _key(
+        "Number of outputs, at least the number of classes of the data set. Mandatory in classification, except for your own data."
     )
     input_dim: Count = _key("Input width of networks for tables. Default: that of the data.")
     hidden_units_1: Count = _key(
@@ -81,14 +82,14 @@ class OwnModel(Section):
     model_config = ConfigDict(extra="allow")
 
     architecture: Imported = _needed("`package.module:callable`.")
-    target_classes: Annotated[int, Field(ge=2)] = _key("Number of outputs; passed on as `num_classes`.")
+    target_classes: Count = _key("Number of outputs; passed on as `num_classes`.")
 
 
 class HeadModel(Section):
     """The linear head."""
 
     architecture: Literal["linear_head"] = _needed("`linear_head`.")
-    target_classes: Annotated[int, Field(ge=2)] = _key("Number of outputs, as for other architectures.")
+    target_classes: Count = _key("Number of outputs, as for other architectures.")
 
 
 class AnyTraining(Section):
@@ -243,6 +244,10 @@ class ActiveLearning(Section):
 class DataSection(Section):
     """Keys that every data set has: its split, and changes to its pool. The other keys belong to the reader."""
 
+    task: Annotated[Task, OURS] = _key(
+        "What the labels are: one class for each example; `multilabel`, any number of labels; or `regression`, numbers.",
+        "classification",
+    )
     test_points: Annotated[Count, OURS] = _key(
         "Number of test examples to hold out, drawn anew for every seed; only for a data set without a test split of its own. "
         "Default: a quarter."
@@ -271,9 +276,9 @@ class NamedData(DataSection):
     test_path: Annotated[Text | None, OURS] = _key(
         "The file of the test set, for `csv`, `libsvm` and `npz`. Default: `test_points` of the rows are held out."
     )
-    label: Annotated[int | Text, OURS] = _key(
-        "The label column of `csv`, by its number from 0 or its name. Default: `label`, `labels`, `class` or `target`, "
-        "else the last; a column `id` is not a feature."
+    label: Annotated[int | Text | Annotated[list[int | Text], Field(min_length=1)], OURS] = _key(
+        "The label column of `csv`, by its number from 0 or its name; or a list of several, for targets or for labels of 0 and 1. "
+        "Default: `label`, `labels`, `class` or `target`, else the last; a column `id` is not a feature."
     )
     standardize: Annotated[bool, OURS] = _key(
         "Whether to bring every column of a table to mean 0 and standard deviation 1 over the pool of each seed; test and "
@@ -382,7 +387,9 @@ class ExperimentSection(Section):
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = _key(
         "Number of threads to compute with. The last digits of sums depend on it, so it is recorded.", 1
     )
-    target_accuracy: Fraction | None = _key('Accuracy that "labels needed" in the table refers to.')
+    target_accuracy: Fraction | None = _key(
+        'Accuracy that "labels needed" in the table refers to; in multi-label classification macro F1, in regression R2.'
+    )
     full_data: bool = _key(
         "Whether to train once per seed on the whole pool, as an upper bound; `distil compare` does so by default.",
         False,

@@ -17,6 +17,7 @@ from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.strategies.auto import settled
 from distil.strategies.registry import for_task
 from distil.system.imports import named_object
+from distil.tasks import Task
 
 # Names of folders that an experiment has besides those of its strategies.
 FULL_DATA, CEILING, FIRST_ROUND = "full_data", "ceiling", "first_round"
@@ -95,7 +96,7 @@ class StrategySpec:
         return strategy_named(self.name, **parameters)
 
 
-def strategies_of(check: Faults, loop: ActiveLearning) -> tuple[StrategySpec, ...]:
+def strategies_of(check: Faults, loop: ActiveLearning, task: Task) -> tuple[StrategySpec, ...]:
     """The strategies that ``strategy`` (one) or ``strategies`` (several) names, without those that have a fault."""
     present = loop.model_fields_set & {"strategy", "strategies"}
     if len(present) != 1:
@@ -103,13 +104,13 @@ def strategies_of(check: Faults, loop: ActiveLearning) -> tuple[StrategySpec, ..
         return ()
     listed = {f"active_learning.strategies[{number}]": entry for number, entry in enumerate(loop.strategies or [])}
     entries = listed if "strategies" in present else {"active_learning.strategy": loop.strategy}
-    checked = [_spec(check, loop, where, entry) for where, entry in entries.items()]
+    checked = [_spec(check, loop, where, entry, task) for where, entry in entries.items()]
     specs = tuple(spec for spec in checked if spec is not None)
     _check_labels(check, [spec.label for spec in specs])
     return specs
 
 
-def initial_strategy_of(check: Faults, loop: ActiveLearning) -> StrategySpec | None:
+def initial_strategy_of(check: Faults, loop: ActiveLearning, task: Task) -> StrategySpec | None:
     """The strategy that chooses the initial points; None: they are random, or the entry has a fault."""
     where, entry = "active_learning.initial_strategy", loop.initial_strategy
     if "initial_strategy" not in loop.model_fields_set:
@@ -122,7 +123,7 @@ def initial_strategy_of(check: Faults, loop: ActiveLearning) -> StrategySpec | N
         return None
     spec = StrategySpec(_STRATEGY_ALIASES.get(own.name, own.name), own.args, own.name)
     n_faults = len(check.faults)
-    _check_strategy(check, where, spec, f"{where}.args")
+    _check_strategy(check, where, spec, task, f"{where}.args")
     if len(check.faults) == n_faults and not check.looking:
         strategy, _ = settled(spec.build(), embeddings=True, probs=False)  # auto is maxherding here
         beyond = strategy.needs.signals - {Embedding()}
@@ -134,7 +135,7 @@ def initial_strategy_of(check: Faults, loop: ActiveLearning) -> StrategySpec | N
     return spec
 
 
-def _spec(check: Faults, loop: ActiveLearning, where: str, entry: object) -> StrategySpec | None:
+def _spec(check: Faults, loop: ActiveLearning, where: str, entry: object, task: Task) -> StrategySpec | None:
     if not entry or not isinstance(entry, (str, Mapping)):
         check.faults.append(f"{where} must be a name, or an object with a name, got {entry!r}")
         return None
@@ -150,7 +151,7 @@ def _spec(check: Faults, loop: ActiveLearning, where: str, entry: object) -> Str
     name = _STRATEGY_ALIASES.get(own.name, own.name)
     label = (own.label or own.name).replace(":", ".")
     spec = StrategySpec(name, {**shared, **(own.args or {})}, label, own.retrain, candidates)
-    _check_strategy(check, where, spec)
+    _check_strategy(check, where, spec, task)
     return spec
 
 
@@ -174,9 +175,9 @@ def _is_folder_name(label: str) -> bool:
     return fits and not label.startswith(".") and label not in _FILES and not set(label) & set('/\\*?"<>|')
 
 
-def _check_strategy(check: Faults, where: str, spec: StrategySpec, args: str = ARGS) -> None:
+def _check_strategy(check: Faults, where: str, spec: StrategySpec, task: Task, args: str = ARGS) -> None:
     if ":" in spec.name:
-        check.own(where, spec.build)
+        check.own(where, lambda: for_task(spec.build(), task))
         return
     check.named(where, spec.name, sorted(STRATEGIES), "strategy", "package.module:callable")
     if spec.name not in STRATEGIES or check.looking:
@@ -184,7 +185,7 @@ def _check_strategy(check: Faults, where: str, spec: StrategySpec, args: str = A
     known_args = (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {}))
     unknown = [key for key in spec.args if key not in known_args]
     check.faults += [f"unknown key {args}.{key}{nearest(key, known_args)}" for key in unknown]
-    check.attempt(args, lambda: _check_reads(for_task(spec.build(), "classification")))
+    check.attempt(args, lambda: _check_reads(for_task(spec.build(), task)))
     if spec.args.get("valid"):
         check.faults.append(f"{args}.valid: an experiment gives its strategies no validation set; use distil.select")
 

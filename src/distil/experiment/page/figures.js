@@ -21,7 +21,7 @@ const QUANTITIES = {
   to_labeled: ["distance to the labeled set", "mean Euclidean distance between the inputs of a selected example and of the nearest example labeled earlier", 3],
   to_selected: ["distance within the selection", "mean Euclidean distance between the inputs of a selected example and of the nearest other one in the same selection", 3],
 };
-const state = { experiment: 0, metric: "accuracy", log: false, bands: true, whole: false, quantity: "balance", hidden: new Map() };
+const state = { experiment: 0, metric: report.experiments[0].metric, log: false, bands: true, whole: false, quantity: "balance", hidden: new Map() };
 const everyone = [...new Set(report.experiments.flatMap((e) => e.strategies))];
 const charts = [];
 
@@ -47,6 +47,13 @@ const known = (x) => x !== null && x !== undefined;
 const orNone = (text) => (text === "" || text === "-" ? "–" : text);
 const count = (x) => x.toLocaleString("en-US");
 const percent = (x, digits = 1) => (known(x) ? fixed(100 * x, digits) : "–");
+// The numbers of a metric: fractions in percent, other numbers to as many significant digits, as distil.evaluation.units writes them.
+const isFraction = () => report.fractions[state.metric];
+const mark = () => (isFraction() ? " %" : "");
+const scaled = (x) => (isFraction() ? 100 * x : x);
+const amount = (x, digits = 1) => (isFraction() || !known(x) ? percent(x, digits) : number(x, digits + 2));
+const tickText = (x) => String(isFraction() ? Number((100 * x).toFixed(6)) : Number(x.toPrecision(6)));
+const levelText = (x) => `${isFraction() ? Number((100 * x).toFixed(2)) : Number(x.toPrecision(6))}${mark()}`;
 const seconds = (x) => (x >= 100 ? x.toFixed(0) : x >= 1 ? x.toFixed(1) : x.toPrecision(2));
 const bytes = (x) => (known(x) ? (x / 1e6 >= 100 ? (x / 1e6).toFixed(0) : (x / 1e6).toFixed(1)) : "–");
 const slug = (text) => text.replace(/[^A-Za-z0-9_.-]+/g, "-").replace(/^-+|-+$/g, "") || "report";
@@ -61,6 +68,12 @@ function fixed(x, digits) {
   const halves = Math.round(x * 2 * 10 ** digits);
   const tie = halves % 2 !== 0 && halves % 5 ** digits === 0 && halves / (2 * 10 ** digits) === x;
   return (tie ? (2 * Math.round(halves / 4)) / 10 ** digits : x).toFixed(digits);
+}
+
+function number(x, digits) {
+  const size = Math.abs(x);
+  if (size && (size < 1e-4 || size >= 1e7)) return x.toExponential(digits - 1);
+  return fixed(x, Math.max(0, digits - 1 - (size ? Math.floor(Math.log10(size)) : 0)));
 }
 
 function download(name, type, content) {
@@ -96,7 +109,8 @@ const MOST = 8;
 function hidden() {
   if (!state.hidden.has(state.experiment)) {
     const { strategies, twins, baselines, metrics } = experiment();
-    const area = (name) => metrics.accuracy.summaries[name].area;
+    const { metric } = experiment();
+    const area = (name) => metrics[metric].summaries[name].area;
     const outcomes = (name) => Object.values(metrics).map(({ comparisons }) => comparisons?.[name]?.outcome);
     const first = (name) => baselines[name] === name || outcomes(name).some((one) => one === "win" || one === "loss");
     const alone = strategies.filter((name) => !(name in twins));

@@ -8,12 +8,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from distil.datasets.data_set import outputs_text
 from distil.errors import DistilError, DistilWarning, InvalidInput
 from distil.evaluation.ceiling import Ceiling
 from distil.evaluation.compare import Comparison, PenaltyMatrix, Summary, p_text, penalty_matrix, summarize, verdict
 from distil.evaluation.curves import SHARES, Bound, Curves, Reach, efficiency_curve, labels_for_shares
 from distil.evaluation.labels_saved import Saving, labels_saved
-from distil.evaluation.metrics import METRICS
+from distil.evaluation.metrics import METRICS_OF, Metric, main_metric
 from distil.evaluation.statistics import ALPHA, LEVEL, Difference, rank_test, ranks
 from distil.evaluation.tables import (
     cell_texts,
@@ -47,6 +48,7 @@ from distil.experiment.results import (
     identical,
     left_out_notes,
     lost_models,
+    metric_words,
     table_of,
     without_copies,
 )
@@ -55,7 +57,7 @@ from distil.experiment.selections import selections_of
 Json = dict[str, Any]
 
 # Fields of summaries that the report has once for all strategies.
-_COMMON = ("name", "baseline", "seeds", "labels", "target", "saving")
+_COMMON = ("name", "baseline", "seeds", "labels", "target", "saving", "unit")
 _MOST_IDS = 2_000_000  # more make the page slow to open
 
 
@@ -77,7 +79,9 @@ def report_of(configs: Sequence[ExperimentConfig]) -> Json:
         raise InvalidInput("a report needs at least one experiment")
     given = without_copies(configs)
     experiments, curves = [], []
+    known: dict[str, Metric] = {}
     for config, name in zip(given.kept, _names(given.kept), strict=True):
+        known |= METRICS_OF[config.task]
         content, own = _experiment(config, name)
         experiments.append(content)
         curves.append(own)
@@ -86,10 +90,13 @@ def report_of(configs: Sequence[ExperimentConfig]) -> Json:
         "notes": given.notes,
         "level": LEVEL,
         "alpha": ALPHA,
-        "metric_names": {name: metric.words for name, metric in METRICS.items()},
-        "higher_is_better": {name: metric.higher_is_better for name, metric in METRICS.items()},
+        "metric_names": {name: metric.words for name, metric in known.items()},
+        "higher_is_better": {name: metric.higher_is_better for name, metric in known.items()},
+        "fractions": {name: metric.fraction for name, metric in known.items()},
         "experiments": experiments,
-        "across": _across([curves[position] for position in given.data_sets]) if len(given.data_sets) > 1 else None,
+        "across": _across([curves[position] for position in given.data_sets], known)
+        if len(given.data_sets) > 1
+        else None,
     }
 
 
@@ -114,11 +121,11 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     """The results of one experiment, and its curves by metric."""
     experiment, everything = config, all_runs(config)
     config, runs = table_of(experiment, everything)
-    by_metric = {metric: comparable(runs, config.seeds, metric) for metric in METRICS}
-    accuracy = by_metric["accuracy"]
+    by_metric = {metric: comparable(config, runs, metric) for metric in METRICS_OF[config.task]}
+    main = by_metric[main_metric(config.task)]
     curves = {metric: own for metric, own in by_metric.items() if own}
-    twins = {name: like for name, like in identical(config, runs).items() if {name, like} <= accuracy.keys()}
-    baselines = baselines_of(config, accuracy) if accuracy else {}
+    twins = {name: like for name, like in identical(config, runs).items() if {name, like} <= main.keys()}
+    baselines = baselines_of(config, main) if main else {}
     order = list(baselines)
     shown = {label: runs[label] for label in order}
     metrics = {metric: _metric(config, runs, metric, own, baselines, twins) for metric, own in curves.items()}
@@ -128,10 +135,10 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     for sentence in lost:
         warnings.warn(sentence, DistilWarning, stacklevel=3)
     notes = [
-        *left_out_notes(experiment, everything, config.seeds, accuracy),
+        *left_out_notes(experiment, everything, config.seeds, main),
         *(alone_notes(config, baselines) if baselines else []),
         *ceiling_notes(config),
-        *_notes(config, runs, accuracy, metrics, ids),
+        *_notes(config, runs, main, metrics, ids),
         *twin_notes(twins),
         *notes_of(config, runs),
         *lost,
@@ -144,7 +151,8 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         "baseline": order[0] if order else None,
         "baselines": baselines,
         "twins": twins,
-        "labels": accuracy[order[0]].labels.tolist() if order else [],
+        "labels": main[order[0]].labels.tolist() if order else [],
+        "metric": main_metric(config.task),
         "target": config.target_accuracy,
         "outlook": outlook_of(accuracy, baselines, config.budget),
         "notes": notes,
@@ -153,7 +161,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         "selections": selections,
         "provenance": _provenance(config, runs),
         "ids": ids,
-        "table": _table(config, runs, accuracy, baselines, twins) if baselines else "\n".join(notes),
+        "table": _table(config, runs, main, baselines, twins) if baselines else "\n".join(notes),
     }
     return content, curves
 
@@ -167,13 +175,15 @@ def _metric(
     twins: Mapping[str, str],
 ) -> Json:
     """The results for one metric."""
-    target = config.target_accuracy if metric == "accuracy" else None
+    target, kind = (
+        config.target_accuracy if metric == main_metric(config.task) else None,
+        METRICS_OF[config.task][metric],
+    )
     bounds = bounds_of(config, runs, metric)
     full = None if bounds is None else bounds.full
     summaries = summarize(curves, baseline=baselines, target=target)
-    higher = METRICS[metric].higher_is_better
-    tested = comparisons(curves, baselines, twins) if higher else {}
-    ceiling = ceiling_of(config, runs, curves, baselines, metric) if higher else None
+    tested = comparisons(curves, baselines, twins) if kind.tested else {}
+    ceiling = ceiling_of(config, runs, curves, baselines, metric) if kind.tested else None
     content: Json = {
         "full": full,
         "majority": None if bounds is None else bounds.majority,
@@ -186,7 +196,7 @@ def _metric(
         },
         "cells": {s.name: {"curve": curve_texts(s), **cell_texts(s, tested.get(s.name))} for s in summaries},
     }
-    return content | (_tests(curves, baselines, twins, tested, full) if higher else {})
+    return content | (_tests(curves, baselines, twins, tested, full, kind) if kind.tested else {})
 
 
 def _ceiling(ceiling: Ceiling) -> Json:
@@ -207,9 +217,10 @@ def _tests(
     twins: Mapping[str, str],
     tested: Mapping[str, Comparison],
     full: float | None,
+    metric: Metric,
 ) -> Json:
-    """Comparisons of the strategies by a metric whose larger values are better."""
-    means = {name: curves[name].values.mean(axis=0) for name in baselines}
+    """Comparisons of the strategies by a metric."""
+    means = {name: metric.unit.sign * curves[name].values.mean(axis=0) for name in baselines}
     first = next(iter(baselines))
     labels = curves[first].labels
     efficiency = {name: efficiency_curve(labels, mean, means[baselines[name]]) for name, mean in means.items()}
@@ -219,11 +230,12 @@ def _tests(
         "efficiency": {name: {"ratio": e.at_least.tolist(), "bound": e.bound} for name, e in efficiency.items()},
         "reach": {
             name: [
-                _reach(r, curves[name], curves[baselines[name]]) for r in labels_for_shares(labels, mean, full, SHARES)
+                _reach(r, curves[name], curves[baselines[name]])
+                for r in labels_for_shares(labels, mean, full, SHARES, unit=metric.unit, metric=metric.words)
             ]
             for name, mean in means.items()
         }
-        if full
+        if full and metric.higher_is_better and full > 0
         else None,
         "penalty": _penalty([alone], first),
     }
@@ -300,25 +312,25 @@ def _selections(config: ExperimentConfig, runs: Runs) -> Json:
 def _notes(
     config: ExperimentConfig,
     runs: Runs,
-    accuracy: Mapping[str, Curves],
+    main: Mapping[str, Curves],
     metrics: Mapping[str, Json],
     ids: Json | None,
 ) -> list[str]:
     """One sentence for each missing result, with the reason."""
     notes = []
-    if runs and not accuracy:
+    if runs and not main:
         notes.append(
             "There are no curves: a round of the baseline added no label, or its seeds differ in their numbers of labels."
         )
-    if accuracy and len(config.seeds) == 1:
+    if main and len(config.seeds) == 1:
         notes.append("With one seed there are no intervals and no tests of differences.")
-    if accuracy and metrics["accuracy"]["full"] is None:
+    if main and metrics[main_metric(config.task)]["full"] is None:
         why = (
             f"the trainings on the whole pool are not finished. Continue with: distil resume {config.output}"
             if config.full_data and not full_data_runs(config)
             else "there was no training on the whole pool; `distil compare` does one per seed."
         )
-        notes.append(f"Shares of the accuracy with all labels are unknown, because {why}")
+        notes.append(f"Shares of the {metric_words(config)} with all labels are unknown, because {why}")
     if ids is None:
         notes.append("The selected ids are too many for this page; the file events.jsonl of each run has them.")
     return notes
@@ -336,7 +348,7 @@ def _facts(config: ExperimentConfig, runs: Runs) -> list[list[str]]:
     rounds = _counted(config.rounds - 1, "round")
     start = f" (chosen by {config.initial_strategy.label})" if config.initial_strategy is not None else ""
     return [
-        ["Data", ", ".join([data_name(config), f"{config.num_classes} classes", *sizes, *more])],
+        ["Data", ", ".join([data_name(config), outputs_text(config.task, config.num_classes), *sizes, *more])],
         ["Network", f"{config.model['architecture']}, trained from {config.retrain.replace('_', ' ')} each round"],
         ["Labels", f"{config.initial_points:,} at the start{start}, then {rounds} of {config.budget:,}"],
         [
@@ -390,17 +402,18 @@ def _table(
     baselines: Mapping[str, str],
     twins: Mapping[str, str],
 ) -> str:
-    """The table of accuracies for readers without JavaScript."""
+    """The table of the main metric for readers without JavaScript."""
     summaries = summarize(curves, baseline=baselines, target=config.target_accuracy)
     tests = comparisons(curves, baselines, twins)
     ceiling = ceiling_of(config, runs, curves, baselines)
-    return terminal_table(summaries, config.target_accuracy, comparisons=tests, twins=twins, ceiling=ceiling)
+    tested: dict[str, Any] = {"comparisons": tests, "twins": twins, "ceiling": ceiling}
+    return terminal_table(summaries, config.target_accuracy, metric=metric_words(config), **tested)
 
 
-def _across(curves: Sequence[Mapping[str, Mapping[str, Curves]]]) -> Json:
+def _across(curves: Sequence[Mapping[str, Mapping[str, Curves]]], known: Mapping[str, Metric]) -> Json:
     """The strategies that all experiments have, over all of them, by metric."""
     metrics = {}
-    for metric in (name for name, kind in METRICS.items() if kind.higher_is_better):
+    for metric in (name for name, kind in known.items() if kind.tested):
         settings = [own.get(metric, {}) for own in curves]
         common = [name for name in settings[0] if all(name in own for own in settings)]
         if common:
@@ -410,9 +423,11 @@ def _across(curves: Sequence[Mapping[str, Mapping[str, Curves]]]) -> Json:
 
 def _ranking(settings: Sequence[Mapping[str, Curves]]) -> Json:
     """Ranks by mean area, the test of their differences, and the penalty matrix over all settings."""
-    scores = {name: [float(own[name].values.mean()) for own in settings] for name in settings[0]}
+    areas = {name: [float(own[name].values.mean()) for own in settings] for name in settings[0]}
+    sign = next(iter(settings[0].values())).unit.sign
+    scores = {name: [sign * area for area in own] for name, own in areas.items()}
     ranking: Json = {
-        "scores": scores,
+        "scores": areas,
         "ranks": {name: own.tolist() for name, own in ranks(scores).items()},
         "penalty": _penalty(settings, baseline_of(scores)),
         "test": None,

@@ -23,7 +23,7 @@ function tiles() {
   const { summaries, comparisons, full, cells, ceiling } = numbers();
   const better = HIGHER_IS_BETTER[state.metric] ? 1 : -1;
   const best = [...strategies].sort((a, b) => better * (summaries[b].area - summaries[a].area))[0];
-  const all = [tile(better > 0 ? "Largest area under the curve" : "Smallest area under the curve", `${cells[best].area.split(" ")[0]} %`, best)];
+  const all = [tile(better > 0 ? "Largest area under the curve" : "Smallest area under the curve", `${cells[best].area.split(" ")[0]}${mark()}`, best)];
   if (comparisons && Object.keys(comparisons).length) {
     const list = Object.values(comparisons);
     const wins = list.filter(({ outcome }) => outcome === "win").length;
@@ -32,10 +32,10 @@ function tiles() {
   const reached = strategies.filter((name) => known(summaries[name].labels_needed));
   if (reached.length) {
     const first = reached.sort((a, b) => summaries[a].labels_needed - summaries[b].labels_needed)[0];
-    all.push(tile(`Fewest labels for ${Number((100 * target).toFixed(2))}\u00a0%`, cells[first].labels, first));
+    all.push(tile(`Fewest labels for ${levelText(target).replace(" ", "\u00a0")}`, cells[first].labels, first));
   }
-  if (known(full)) all.push(tile("With all labels of the pool", `${percent(full)} %`, metricName()));
-  if (ceiling) all.push(tile("Area of the ceiling", `${percent(ceiling.area, 2)} %`, "the best of 100 selections in each round"));
+  if (known(full)) all.push(tile("With all labels of the pool", `${amount(full)}${mark()}`, metricName()));
+  if (ceiling) all.push(tile("Area of the ceiling", `${amount(ceiling.area, 2)}${mark()}`, "the best of 100 selections in each round"));
   return h("div", { class: "tiles" }, all);
 }
 
@@ -47,7 +47,7 @@ function summary() {
   const list = tested.map((name) => finding(tests[name].outcome, tests[name].verdict));
   const remarks = notes.map((note) => finding("remark", note));
   const lead = strategies.length && !numbers().comparisons
-    ? `There are no tests of the ${metricName()}: strategies are compared by metrics whose larger values are better.`
+    ? `There are no tests of the ${metricName()}: strategies are compared by other metrics.`
     : list.length ? `Comparisons of the areas under the curves of ${metricName()}, over paired seeds.` : null;
   const several = report.experiments.length > 1;
   return section("summary", several ? `In short: ${experiment().name}` : "In short", lead, several ? facts() : null, strategies.length ? tiles() : null, h("ul", { class: "said" }, list, remarks));
@@ -57,16 +57,16 @@ function curvesModel(names = visible()) {
   const { labels, target } = experiment();
   const { summaries, full, majority } = numbers();
   const lines = [];
-  if (known(full)) lines.push({ y: full, text: `all labels ${percent(full)} %`, dash: "" });
+  if (known(full)) lines.push({ y: full, text: `all labels ${amount(full)}${mark()}`, dash: "" });
   if (known(majority)) lines.push({ y: majority, text: `majority class ${percent(majority)} %`, dash: "1 4" });
-  if (known(target) && state.metric === "accuracy") lines.push({ y: target, text: `target ${Number((100 * target).toFixed(2))} %`, dash: "4 4" });
+  if (known(target) && state.metric === experiment().metric) lines.push({ y: target, text: `target ${levelText(target)}`, dash: "4 4" });
   const series = names.map((name) => ({
     name, y: summaries[name].mean, low: state.bands ? summaries[name].low : null, high: state.bands ? summaries[name].high : null,
   }));
-  const ends = series.map(({ name, y }) => `${name} from ${percent(y[0])} to ${percent(y[y.length - 1])} %`).join("; ");
+  const ends = series.map(({ name, y }) => `${name} from ${amount(y[0])} to ${amount(y[y.length - 1])}${mark()}`).join("; ");
   return {
-    xs: labels, xLabel: "labels", yLabel: metricName(), series, lines, include: known(full) && HIGHER_IS_BETTER[state.metric] ? [full] : [], least: 0, most: 1,
-    range: state.whole ? [0, 1] : null, log: state.log, format: (x, all) => (all ? `${percent(x, 2)} %` : `${Number((100 * x).toFixed(6))} %`),
+    xs: labels, xLabel: "labels", yLabel: metricName(), series, lines, include: known(full) && numbers().comparisons ? [full] : [], ...(isFraction() ? { least: 0, most: 1 } : {}),
+    range: state.whole && isFraction() ? [0, 1] : null, log: state.log, format: (x, all) => `${all ? amount(x, 2) : tickText(x)}${mark()}`,
     describe: () => `Mean ${metricName()} from ${labels[0]} to ${labels[labels.length - 1]} labels: ${ends || "no strategy is shown"}. ${leftOut()}`.trim(),
   };
 }
@@ -79,7 +79,7 @@ function curves() {
   return section("curves", "Learning curves", null,
     lineFigure({
       name: `curves-${state.metric}`, title: `Mean ${metricName()} by number of labels`, model: curvesModel,
-      tools: [check("log budget", "log"), seeds.length > 1 ? check("bands", "bands") : null, check("0 to 100 %", "whole")].filter(known),
+      tools: [check("log budget", "log"), seeds.length > 1 ? check("bands", "bands") : null, isFraction() ? check("0 to 100 %", "whole") : null].filter(known),
       caption: `${bands}${strategies.length > MOST ? MANY : ""}Point at the figure or press the arrow keys to see values. Choose the strategies below.`,
     }), legend(), numbersTable());
 }
@@ -91,7 +91,7 @@ function numbersTable() {
     { head: "strategy", cell: withSample, csv: (name) => [name] },
     ...labels.map((label, i) => ({ head: count(label), csvHead: [String(label)], cell: (name) => cells[name].curve[i], csv: (name) => [summaries[name].mean[i]] })),
   ];
-  return h("details", {}, h("summary", {}, "The means as a table"), table({ name: `means-${state.metric}`, title: `Mean ${metricName()} in %, by number of labels`, columns, rows: strategies }));
+  return h("details", {}, h("summary", {}, "The means as a table"), table({ name: `means-${state.metric}`, title: `Mean ${metricName()}${isFraction() ? " in %" : ""}, by number of labels`, columns, rows: strategies }));
 }
 
 function outlook() {
@@ -114,7 +114,7 @@ function areas() {
   const columns = [
     { head: "strategy", cell: withSample, csv: (name) => [name] },
     {
-      head: "area, %", title: "The mean of the metric over all numbers of labels", csvHead: ["area", "area low", "area high"],
+      head: `area${isFraction() ? ", %" : ""}`, title: "The mean of the metric over all numbers of labels", csvHead: ["area", "area low", "area high"],
       cell: shown("area"), csv: (name) => [summaries[name].area, summaries[name].area_low, summaries[name].area_high],
     },
     {
@@ -146,20 +146,21 @@ const compared = () => experiment().strategies.filter((name) => experiment().bas
 
 function drawForest(width) {
   const { summaries, comparisons, cells } = numbers();
-  const rows = compared().sort((a, b) => summaries[b].difference[0] - summaries[a].difference[0]);
+  const better = HIGHER_IS_BETTER[state.metric] ? 1 : -1;
+  const rows = compared().sort((a, b) => better * (summaries[b].difference[0] - summaries[a].difference[0]));
   const gap = 24, left = Math.min(7 * Math.max(...rows.map((name) => name.length)) + 16, 0.42 * width), right = width - 16, top = 8, bottom = top + gap * rows.length;
   const ends = rows.flatMap((name) => summaries[name].difference).filter(known);
   const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
   const pad = 0.04 * (high - low || 1);
   const X = (x) => left + ((x - low + pad) / (high - low + 2 * pad)) * (right - left);
-  const describe = `Difference of the area from that of ${whose()}, in points: ${rows.map((name) => `${name} ${cells[name].difference}`).join("; ")}.`;
+  const describe = `Difference of the area from that of ${whose()}, ${isFraction() ? "in points" : metricName()}: ${rows.map((name) => `${name} ${cells[name].difference}`).join("; ")}.`;
   const svg = s("svg", { viewBox: `0 0 ${width} ${bottom + 44}`, width, height: bottom + 44, role: "img", "aria-label": describe });
   for (const tick of niceTicks(low - pad, high + pad, Math.max(3, Math.floor((right - left) / 90)))) {
     svg.append(s("line", { class: "gridline", x1: X(tick), x2: X(tick), y1: top, y2: bottom }),
-      s("text", { x: X(tick), y: bottom + 17, "text-anchor": "middle" }, (tick > 0 ? "+" : tick < 0 ? "-" : "") + Number(Math.abs(100 * tick).toFixed(6))));
+      s("text", { x: X(tick), y: bottom + 17, "text-anchor": "middle" }, (tick > 0 ? "+" : tick < 0 ? "-" : "") + tickText(Math.abs(tick))));
   }
   svg.append(s("line", { class: "axis", x1: X(0), x2: X(0), y1: top, y2: bottom }),
-    s("text", { x: (left + right) / 2, y: bottom + 37, "text-anchor": "middle" }, `points of ${metricName()} above ${whose()}`));
+    s("text", { x: (left + right) / 2, y: bottom + 37, "text-anchor": "middle" }, `${isFraction() ? "points of " : ""}${metricName()} ${HIGHER_IS_BETTER[state.metric] ? "above" : "minus that of"} ${whose()}`));
   rows.forEach((name, i) => {
     const y = top + gap * (i + 0.5), [mean, from, to] = summaries[name].difference;
     const outcome = comparisons?.[name]?.outcome ?? "tie", most = Math.floor((left - 10) / 7);
@@ -177,7 +178,7 @@ function forest() {
   if (!rows.length) return null;
   return figure({
     name: `differences-${state.metric}`, title: `Paired differences from ${whose()}`, draw: drawForest,
-    caption: HIGHER_IS_BETTER[state.metric] ? "▲ significantly better, ▼ significantly worse after Holm's correction, ● no significant difference. Lines are intervals without correction." : "Smaller values of this metric are better. Lines are intervals without correction.",
+    caption: `${HIGHER_IS_BETTER[state.metric] ? "" : "Smaller values of this metric are better. "}${numbers().comparisons ? "▲ significantly better, ▼ significantly worse after Holm's correction, ● no significant difference. " : ""}Lines are intervals without correction.`,
     table: () => [["strategy", "difference", "low", "high"], ...[...rows, ...same].map((name) => [name, ...summaries[name].difference])],
     missing: () => (same.length ? `Not drawn: ${same.map((name) => `${name} (same selections as ${plain(twins[name])})`).join(", ")}.` : ""),
   });
@@ -231,11 +232,11 @@ function efficiency() {
       { head: "times fewer", csvHead: ["times fewer", "bound", "low", "high"].map((word) => `${word} to ${text}`), cell: (name) => orNone(own(name)?.cell ?? ""), csv: (name) => saved(own(name)) });
   };
   for (const [i, one] of (reach?.[baseline] ?? []).entries()) {
-    level(`${Number((100 * one.share).toFixed(2))} % of full: ${percent(one.target)} %`, (name) => [reach[name][i].labels, reach[name][i].bound], (name) => reach[name][i].saving, (name) => reach[name][i].cell);
+    level(`${Number((100 * one.share).toFixed(2))} % of full: ${amount(one.target)}${mark()}`, (name) => [reach[name][i].labels, reach[name][i].bound], (name) => reach[name][i].saving, (name) => reach[name][i].cell);
   }
-  if (known(target) && state.metric === "accuracy") {
+  if (known(target) && state.metric === experiment().metric) {
     const bound = (name) => ({ ">": "at least", "≤": "at most" })[cells[name].labels[0]] ?? "";
-    level(`target ${Number((100 * target).toFixed(2))} %`, (name) => [summaries[name].labels_needed, bound(name)], (name) => summaries[name].saving, (name) => cells[name].labels);
+    level(`target ${levelText(target)}`, (name) => [summaries[name].labels_needed, bound(name)], (name) => summaries[name].saving, (name) => cells[name].labels);
   }
   const sure = Math.min(report.level, 1 - 2 ** (1 - seeds.length));
   const boot = seeds.length > 1 ? ` Times fewer than ${whose()}, with ${Number((100 * sure).toFixed(2))} % bootstrap intervals over paired seeds${sure < report.level ? ` (${seeds.length} seeds cannot give ${100 * report.level} %)` : ""}; > and < are bounds, where a curve or too many resamples of its seeds do not reach the level.` : "";
@@ -353,8 +354,8 @@ function across() {
     table({
       name: `ranks-${state.metric}`, title: `Mean rank and area, ${metricName()}`, rows: strategies,
       columns: [{ head: "strategy", cell: (name) => h("span", {}, broken(name)), csv: (name) => [name] }, { head: "mean rank", cell: (name) => mean(own.ranks[name]).toFixed(2), csv: (name) => [mean(own.ranks[name])] },
-        ...names.map((data, i) => ({ head: data, csvHead: [`${data} area`, `${data} rank`], cell: (name) => h("span", {}, `${percent(own.scores[name][i], 2)} `, h("span", { class: outcome(name, i) ?? "tie", title: WORDS[outcome(name, i)] }, SYMBOLS[outcome(name, i)] ?? "")), csv: (name) => [own.scores[name][i], own.ranks[name][i]] }))],
-      note: "Areas in %, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference, ≡ same selections as another strategy.",
+        ...names.map((data, i) => ({ head: data, csvHead: [`${data} area`, `${data} rank`], cell: (name) => h("span", {}, `${amount(own.scores[name][i], 2)} `, h("span", { class: outcome(name, i) ?? "tie", title: WORDS[outcome(name, i)] }, SYMBOLS[outcome(name, i)] ?? "")), csv: (name) => [own.scores[name][i], own.ranks[name][i]] }))],
+      note: `Areas${isFraction() ? " in %" : ""}, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference, ≡ same selections as another strategy.`,
     }),
     own.test ? figure({ name: `critical-difference-${state.metric}`, title: "Critical difference diagram", wide: 0, draw: (width) => drawRanks(own.test, width), table: () => [["strategy", "mean rank"], ...own.test.strategies.map((name, i) => [name, own.test.mean_ranks[i]])],
       caption: `Mean ranks over ${own.test.data_sets} data sets. Friedman's test: p ${own.test.p_cell}; Iman and Davenport's F: p ${own.test.f_p_cell}. Bars join strategies whose ranks do not differ significantly by Nemenyi's test at ${report.alpha}; read them only if Friedman's test finds a difference.` }) : h("p", { class: "note", "data-why": "no-diagram" }, own.why_not),
@@ -398,7 +399,7 @@ function saveNumbers() {
 function controls() {
   const select = (text, key, options, chosen) => h("label", {}, text, h("select", { "data-option": key, onchange: (event) => {
     state[key] = key === "experiment" ? Number(event.target.value) : event.target.value;
-    if (key === "experiment" && !(state.metric in experiment().metrics)) state.metric = "accuracy";
+    if (key === "experiment" && !(state.metric in experiment().metrics)) state.metric = experiment().metric;
     if (key === "experiment") build();
     render();
   } }, options.map(([value, words]) => h("option", { value, selected: value === chosen }, words))));
