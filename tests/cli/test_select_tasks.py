@@ -62,6 +62,30 @@ def test_multilabel_from_files(here, capsys):
     assert found == [str(row) for row in (-entropy.mean(1)).argsort()[:4]]
 
 
+def test_a_head_for_label_sets_is_trained_on_a_file(here, capsys):
+    """A logistic regression for each label, as select_from trains on rows of 0 and 1."""
+    sets = {"r3": "cat;dog", "r9": "[]", "r11": " dog", "r12": '["cat", "eel"]', "r20": "eel; cat"}
+    Path("sets.csv").write_text(
+        "id,label\n" + "".join(f'{i},"{s.replace(chr(34), chr(34) * 2)}"\n' for i, s in sets.items())
+    )
+    rows = [[1, 1, 0], [0, 0, 0], [0, 1, 0], [1, 0, 1], [1, 0, 1]]
+    given = {"task": "multilabel", "embeddings": X, "labeled": ([3, 9, 11, 12, 20], rows), "seed": 0}
+    files = ("--task", "multilabel", "--embeddings", "x.npy", "--ids", "ids.txt", "--labeled", "sets.csv")
+    for strategy in ("multilabel_uncertainty", "badge"):
+        expected = [NAMES[row] for row in distil.select_from(strategy, 4, **given)]
+        assert picks(*files, "--strategy", strategy, capsys=capsys) == expected
+        assert picks(*files, "--strategy", strategy, "--classes", "eel,dog,cat", capsys=capsys) == expected
+    named = [["cat", "dog"], [], ["dog"], ["cat", "eel"], {"eel", "cat"}]
+    by_name = distil.select_from(
+        "badge", 4, **{**given, "labeled": ([3, 9, 11, 12, 20], named)}, classes=["cat", "dog", "eel"]
+    )
+    assert [NAMES[row] for row in by_name] == expected
+    assert "a linear head was trained on the embeddings of 5 labeled examples" in " ".join(by_name.notes)
+    code, err = picks(*files, "--strategy", "badge", "--classes", "cat,dog", capsys=capsys)
+    assert code == 2
+    assert "sets.csv: the labels of 'r12': 'eel' is not one of the 2 labels" in err
+
+
 def test_faults_are_named(here, capsys):
     Path("wrong.csv").write_text("id,label\nr3,high\n")
     for argv, message in [
@@ -70,8 +94,8 @@ def test_faults_are_named(here, capsys):
         (("--task", "regression", "--embeddings", "x.npy"), "Auto does not know the task 'regression'"),
         (("--task", "rank", "--embeddings", "x.npy"), "'rank' is not one of 'classification'"),
         (
-            ("--task", "multilabel", "--probs", "p.npy", "--strategy", "multilabel_uncertainty", "--classes", "a,b,c"),
-            "classes are names of the columns of probs in classification",
+            ("--task", "regression", "--embeddings", "x.npy", "--strategy", "lcmd", "--classes", "a,b,c"),
+            "classes are names of the columns of probs, and the task is regression",
         ),
         (("--task", "regression", "--strategy", "greedy_sampling", "--embeddings", "x.npy"), "pass --predictions"),
     ]:

@@ -114,7 +114,8 @@ def pick(
         predictions: A file of the predictions of a regression model, (N,) or (N, T).
         mc_predictions: A file of sampled predictions of a regression model, (N, K) or (N, K, T).
         task: What the arrays and the labels are: classification, one class an example; multilabel, where probs has a probability
-            for each label; or regression, where labels are numbers.
+            for each label, and a label in --labeled is names separated by semicolons, such as ``cat;dog``, or ``[]`` for none; or
+            regression, where labels are numbers.
         ids: The ids of the rows: a file, or a column; default: the ids in the files, else positions.
         pool: A folder of images or a table of texts, which the model embeds; in place of embeddings.
         model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of

@@ -21,6 +21,7 @@ from distil.data.arrays import Array
 from distil.data.cells import csv_text
 from distil.data.distances import checked_near, ruler
 from distil.data.ids import ListedIds, names_column, normal, read_ids, read_row_ids
+from distil.data.label_texts import sets_in
 from distil.data.labels import as_classes, as_labels
 from distil.data.table_files import Quoting
 from distil.data.tokens import token_bounds
@@ -150,7 +151,8 @@ def request(
         exclude: Examples that may not be chosen.
         given: Role (``query``, ``private``) -> its examples, rows of the arrays.
         apart: Role -> embeddings of its examples, which have no row in the arrays.
-        classes: Names of the classes in files of labels, in the order of the columns of ``probs``; None: labels are columns.
+        classes: Names of the classes or labels in files of labels, in the order of the columns of ``probs``; None: labels are
+            columns.
         seed: Seed of the selection.
         near: Leave out near-duplicates, rows within this share of the typical distance; None: keep them.
         runtime: Memory, folder for further columns, progress bars.
@@ -162,8 +164,8 @@ def request(
     """
     strategy = for_task(as_strategy(strategy), task)
     check_arrays_serve(strategy)
-    if classes is not None and task != "classification":
-        raise InvalidInput(f"classes are names of the columns of probs in classification, and the task is {task}")
+    if classes is not None and task == "regression":
+        raise InvalidInput("classes are names of the columns of probs, and the task is regression; leave them out")
     named, what = None, "labels"
     labels: Sequence[Any] | None = None
     if classes is not None:
@@ -179,13 +181,9 @@ def request(
     notes: tuple[str, ...] = ()
     if task == "classification":
         strategy, notes = for_arrays(strategy, arrays.columns, labels)
-    trains = task != "multilabel" and lacks_only_outputs(
-        strategy, arrays.columns, task
-    )  # a file has one label an example
-    if isinstance(labeled, ListedIds) and not trains:
-        labels = _labels(strategy, "labeled", labeled, named)
-    elif isinstance(labeled, ListedIds) and task == "regression":
-        labels = _numbers(labeled)
+    trains = lacks_only_outputs(strategy, arrays.columns, task)
+    if isinstance(labeled, ListedIds):
+        labels = _of_file(strategy, labeled, named, task, trains=trains)
     lists = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     rows = {name: arrays.rows(ids, name) for name, ids in lists.items()}
     near = None if near is None else checked_near(near)
@@ -219,6 +217,8 @@ def request(
     rows_of = {role: _rows(arrays, ids, role) for role, ids in given.items()}
     if trains:
         asked, named = _with_outputs(asked, what, named, rows_of.values())
+    if task == "multilabel":
+        asked = replace(asked, labels=None)  # no strategy reads label sets
     sets = {role: (rows_of[role], _labels(strategy, role, ids, named)) for role, ids in given.items()}
     return replace(asked, given=sets, classes=named)
 
@@ -238,10 +238,11 @@ def _with_outputs(
     embeddings = asked.arrays.columns["embeddings"]
     rows = torch.cat([asked.pool, labeled, *map(torch.from_numpy, used)]).unique()
     settings: dict[str, Any] = {"what": what, "names": names, "runtime": asked.runtime}
-    if asked.task == "regression":
+    settings["classes"] = classes
+    if asked.task != "classification":
         outputs, note = head_outputs(asked.task, embeddings.values, rows, labeled, labels, **settings)
     else:
-        head = trained_head(asked.strategy, embeddings.values, rows, labeled, labels, classes=classes, **settings)
+        head = trained_head(asked.strategy, embeddings.values, rows, labeled, labels, **settings)
         outputs, note, labels, classes = head.probs, head.note, head.columns.tolist(), head.classes
     column = Column(outputs.numpy(), names, f"a linear head on {embeddings.origin}")
     arrays = Arrays({**asked.arrays.columns, OUTPUTS[asked.task]: column}, names)
@@ -368,6 +369,29 @@ def explained(asked: Request, selection: Selection, labels: Sequence[str] | None
     return explanation(
         selection, Explained(embeddings, asked.pool, labeled, labels, arrays.name, arrays.names), asked.runtime
     )
+
+
+def _of_file(
+    strategy: Strategy, labeled: ListedIds, classes: list[str] | None, task: Task, *, trains: bool
+) -> Sequence[Any] | None:
+    """The labels in a file of labeled examples, for the linear head that is trained on them or for the strategy."""
+    if task == "multilabel":
+        return _sets(labeled, classes) if trains else None
+    if trains:
+        return _numbers(labeled) if task == "regression" else labeled.labels
+    return _labels(strategy, "labeled", labeled, classes)
+
+
+def _sets(labeled: ListedIds, classes: list[str] | None) -> list[list[float]] | None:
+    """The label sets of multi-label data as rows of 0 and 1, from their texts in a file; None without labels."""
+    if labeled.labels is None:
+        return None
+    names = labeled.names
+
+    def where(row: int) -> str:
+        return f"{labeled.origin}: the labels of {names[row]!r}"
+
+    return sets_in([normal(text) for text in labeled.labels], where, classes)[0].tolist()
 
 
 def _numbers(labeled: ListedIds) -> list[float] | None:

@@ -221,7 +221,7 @@ def select_from(
         labeled: Rows that are labeled, a dict {id: label}, a Series of labels whose index holds the ids, or a pair (ids, labels).
         labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``, or ``classes``;
             any labels where there are no ``probs``. For ``task="regression"``, numbers (M,) or (M, T); for ``task="multilabel"``,
-            a column of 0 and 1 for each label, (M, L).
+            a column of 0 and 1 for each label, (M, L), or with ``classes`` a list of names for each row.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
         validation: Rows held out from training, with their labels, as a dict {id: label} or a pair (ids, labels).
         query: Rows like those that you look for, in a form that ``labeled`` takes; they may be candidates too.
@@ -312,7 +312,8 @@ def select_from(
             head = trained_head(strategy, x, used, positions, labels, classes=known, names=names, runtime=runtime)
             outputs, known, note = head.probs, head.classes, head.note
         else:
-            outputs, note = head_outputs(task, x, used, positions, labels, names=names, runtime=runtime)
+            head_of = {"classes": known, "names": names, "runtime": runtime}
+            outputs, note = head_outputs(task, x, used, positions, labels, **head_of)
         arrays, notes = {**arrays, OUTPUTS[task]: outputs}, (*notes, note)
     sources = array_sources(
         strategy,
