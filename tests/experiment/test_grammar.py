@@ -149,3 +149,40 @@ def test_missing_keys(case, whole):
                 at = number if number < 5 else len(whole) - 1
                 found = first_fault([*whole[:at], without])
                 assert found == (at, f"expected the key {key!r} in {event['event']!r}")
+
+
+def test_events_of_other_tasks_have_rows_of_labels_and_their_own_metrics():
+    def run(task, outputs, labels, metrics):
+        start = {**STARTED, "task": task, "num_classes": outputs}
+        labeled = {"event": "labeled", "round": 0, "ids": [1, 2], "labels": labels}
+        return [
+            start,
+            labeled,
+            trained(0),
+            {"event": "evaluated", "round": 0, "labels": 2, **dict.fromkeys(metrics, -3.5)},
+        ]
+
+    numbers, sets = {"r2": 0, "rmse": 0, "mae": 0}, {"macro_f1": 0, "micro_f1": 0, "subset_accuracy": 0}
+    assert first_fault(run("regression", 2, [[0.5, -1], [1e9, 2.0]], numbers)) is None
+    assert first_fault(run("multilabel", 2, [[0.0, 1.0], [1, 0]], sets)) is None
+    for events, number, fault in [
+        (
+            run("regression", 2, [[0.5], [1.0]], numbers),
+            1,
+            "expected a list of 2 finite numbers as each label, got [0.5]",
+        ),
+        (run("regression", 1, [[0.5], [float("inf")]], numbers), 1, "as each label, got [inf]"),
+        (run("regression", 1, [0, 1], numbers), 1, "as each label, got 0"),
+        (
+            run("multilabel", 2, [[0, 1], [0, 2]], sets),
+            1,
+            "expected a list of 2 numbers, 0 or 1, as each label, got [0, 2]",
+        ),
+        (run("multilabel", 2, [[0, 1], [0, True]], sets), 1, "as each label, got [0, True]"),
+        (run("regression", 1, [[1], [2]], sets), 3, "expected the key 'r2' in 'evaluated'"),
+        (run("ranking", 1, [[1], [2]], sets), 0, "expected one of classification, multilabel, regression under 'task'"),
+    ]:
+        found = first_fault(events)
+        assert found is not None
+        assert found[0] == number, found
+        assert fault in found[1], found

@@ -55,7 +55,7 @@ def answered(
     if task == "classification":
         columns = [_column(y, _called(row, names), num_classes, classes) for row, y in zip(ids, labels, strict=True)]
     else:
-        known = {"classes": classes or None, "columns": num_classes}
+        known: dict[str, Any] = {"classes": classes or None, "columns": num_classes}
         columns = labels_of(task, labels, "the oracle's labels", torch.tensor(ids), names or None, **known).tolist()
     events: list[Event] = [{"event": "skipped", "round": query.round, "ids": skipped}] if skipped else []
     return [*events, {"event": "labeled", "round": query.round, "ids": ids, "labels": columns}]

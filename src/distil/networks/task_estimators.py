@@ -77,7 +77,7 @@ class Regressor(Fitted, Samples):
         with self._explained():
             mean, deviation = map(self._rows, self._final.predict(seen, return_std=True))
         levels = (torch.arange(n_samples, dtype=mean.dtype) + 0.5) / n_samples
-        z = torch.special.ndtri(levels)
+        z: Tensor = torch.special.ndtri(levels)
         z = z / z.std(correction=0) if n_samples > 1 else z
         return mean[:, None] + z[:, None] * deviation[:, None]
 

@@ -274,9 +274,9 @@ def _skorch(net: Any, given: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
 
 def _estimator(estimator: object, given: Mapping[str, Any]) -> Network:
     task = given.get("task", "classification")
-    known = ("logits", "embedding", "inputs", "num_classes")
-    if task == "regression":
-        known = known[1:]
+    known: tuple[str, ...] = ("embedding", "inputs", "num_classes")
+    if task != "regression":
+        known = ("logits", *known)
     _refuse(
         given, (*known, "task"), f"{type(estimator).__name__}, which takes {', '.join(f'{name}=' for name in known)}"
     )
