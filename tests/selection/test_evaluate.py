@@ -2,10 +2,16 @@
 
 import csv
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
 
+from distil import Learner
+from distil.errors import InvalidInput
 from distil.evaluation.metrics import METRICS, Metric
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.outputs import write_results
@@ -63,3 +69,20 @@ def test_a_metric_is_an_entry_of_one_table(tmp_path, monkeypatch):
     assert report["metric_names"]["class_0"] == "share of class 0"
     assert report["higher_is_better"]["class_0"] is True
     assert report["experiments"][0]["metrics"]["class_0"]["values"]["random_sampling"] == [found]
+
+
+def test_a_learner_evaluates_estimators_by_the_names_of_their_classes():
+    x, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    learner = Learner(
+        x, LogisticRegression(max_iter=1000), "margin_sampling", classes=["virginica", "setosa", "versicolor"]
+    )
+    first = np.random.default_rng(0).permutation(150)[:30]
+    learner.label(first, names[first])
+    learner.fit()
+    found = learner.evaluate(x, names)
+    assert set(found) == set(METRICS)
+    assert found["accuracy"] == pytest.approx(learner.module.score(x, names))
+    assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(names, learner.module.predict(x)))
+    with pytest.raises(InvalidInput, match="'rose' is not one of the 3 classes"):
+        learner.evaluate(x[:1], ["rose"])

@@ -323,6 +323,8 @@ class Learner:
                 "leave it out"
             )
         width = self.module.linear.out_features
+        if self.task == "regression" and config.class_weights != "none":
+            raise InvalidInput("class_weights has no meaning in regression; leave it out")
         if self.module.task != self.task:
             raise InvalidInput(
                 f"the linear head is for {self.module.task}, and the learner for {self.task}; pass LinearHead.over(..., "
