@@ -177,6 +177,7 @@ def test_what_needs_classes_is_refused_by_name(tmp_path):
     given = document(tmp_path, "regression", ["margin_sampling", "lcmd"], name="npz", path=_numbers(tmp_path))
     given["dataset"] |= {"imbalance": 0.5, "label_noise": 0.1}
     given["experiment"] |= {"ceiling": True, "oracle": "project p"}
+    given["active_learning"]["stop"] = {"labels": 20}
     with pytest.raises(ConfigError) as caught:
         parse_config(given)
     for fault in (
@@ -184,6 +185,7 @@ def test_what_needs_classes_is_refused_by_name(tmp_path):
         "dataset.imbalance is for classification, and dataset.task is regression; remove it",
         "dataset.label_noise is for classification",
         "experiment.ceiling is for classification",
+        "active_learning.stop is for classification",
         "experiment.oracle, a labeling project, is for classification",
     ):
         assert fault in str(caught.value)

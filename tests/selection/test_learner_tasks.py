@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import f1_score, mean_absolute_error, r2_score, root_mean_squared_error
 from torch import nn
 
-from distil import FitConfig, HeadConfig, Learner, LinearHead
+from distil import FitConfig, HeadConfig, LabelBudget, Learner, LinearHead, Stopping
 from distil.data.examples import LabeledSet
 from distil.errors import InvalidInput
 
@@ -147,6 +147,10 @@ def test_what_a_task_does_not_have_is_refused_before_any_work():
         Learner(X, network(1), "lcmd", classes=["a", "b"], task="regression")
     with pytest.raises(InvalidInput, match=r"head is for regression, and the learner for multilabel"):
         Learner(X, LinearHead.over(X, 3, task="regression"), "badge", num_classes=3, task="multilabel")
+    with pytest.raises(
+        InvalidInput, match=r"stopping rules read classes and their probabilities, .* task is regression"
+    ):
+        Stopping(Learner(X, network(1), "lcmd", task="regression"), LabelBudget(labels=10))
     balanced = {"fit": HeadConfig(class_weights="balanced"), "task": "regression"}
     with pytest.raises(InvalidInput, match="class_weights has no meaning in regression"):
         Learner(X, LinearHead.over(X, 1, task="regression"), "lcmd", **balanced)

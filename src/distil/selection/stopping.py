@@ -54,6 +54,10 @@ class Stopping:
             )
         if whole_number(size, 1) is None:
             raise InvalidInput(f"size must be a whole number from 1, got {size!r}")
+        if learner.task != "classification":
+            raise InvalidInput(
+                f"stopping rules read classes and their probabilities, and the learner's task is {learner.task}"
+            )
         self._learner = learner
         self._ids = stop_set(learner, Rng(seed), size)
         self.rounds: list[Round] = []
