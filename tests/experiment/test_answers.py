@@ -85,3 +85,32 @@ def test_the_users_own_ids_are_in_the_messages():
     ]:
         with pytest.raises(InvalidInput, match=message):
             answered(answers, QUERY, num_classes=3, names=names)
+
+
+def test_answers_of_other_tasks_become_rows(case):
+    sets, names = [[1, 0, 1], [0, 0, 0]], ["cat", "dog", "eel"]
+    for what, labels in [
+        ("lists", sets),
+        ("NumPy", np.array(sets)),
+        ("PyTorch", torch.tensor(sets)),
+        ("names", [["eel", "cat"], []]),
+        ("no names", [set(), []]),
+    ]:
+        with case(what):
+            (event,) = answered(Answers([3, 7], labels), QUERY, num_classes=3, classes=names, task="multilabel")
+            expected = [[0, 0, 0]] * 2 if what == "no names" else sets
+            assert event == {"event": "labeled", "round": 2, "ids": [3, 7], "labels": expected}
+    for labels in ([0.5, -1], np.array([[0.5], [-1.0]])):
+        (event,) = answered(Answers([3, 7], labels), QUERY, num_classes=1, task="regression")
+        assert event["labels"] == [[0.5], [-1.0]]
+    (event,) = answered(Answers([], []), QUERY, num_classes=1, task="regression")
+    assert event["labels"] == []
+    for labels, message in [
+        ([0.5], "the oracle's labels must have one entry for each of the 2 examples, got 1"),
+        ([0.5, None], "the oracle's labels has NaN or infinite values in 1 of 2 examples: ids 'e7'"),
+        ([[0.5, 1], [2, 3]], "the oracle's labels must have 1 number for each example"),
+    ]:
+        with case(message), pytest.raises(InvalidInput, match=message):
+            answered(
+                Answers([3, 7], labels), QUERY, num_classes=1, task="regression", names=[f"e{i}" for i in range(9)]
+            )

@@ -47,18 +47,26 @@ def answered(
         if row in seen:
             raise InvalidInput(f"the oracle answered id {_called(row, names)!r} twice; answer each id once")
         seen.add(row)
-    labels = _listed(answers.labels, "labels")
-    if len(labels) != len(ids):
-        raise InvalidInput(
-            f"expected one label for each of the {len(ids)} ids that the oracle answered, got {len(labels)}"
-        )
     if task == "classification":
-        columns = [_column(y, _called(row, names), num_classes, classes) for row, y in zip(ids, labels, strict=True)]
+        columns = _columns(answers.labels, ids, num_classes, classes, names)
     else:
+        rows = torch.tensor(ids, dtype=torch.long)
         known: dict[str, Any] = {"classes": classes or None, "columns": num_classes}
-        columns = labels_of(task, labels, "the oracle's labels", torch.tensor(ids), names or None, **known).tolist()
+        columns = labels_of(task, answers.labels, "the oracle's labels", rows, names or None, **known).tolist()
     events: list[Event] = [{"event": "skipped", "round": query.round, "ids": skipped}] if skipped else []
     return [*events, {"event": "labeled", "round": query.round, "ids": ids, "labels": columns}]
+
+
+def _columns(
+    labels: object, ids: Sequence[int], num_classes: int, classes: Sequence[str], names: Sequence[str]
+) -> list[int]:
+    """The class of each label."""
+    listed = _listed(labels, "labels")
+    if len(listed) != len(ids):
+        raise InvalidInput(
+            f"expected one label for each of the {len(ids)} ids that the oracle answered, got {len(listed)}"
+        )
+    return [_column(y, _called(row, names), num_classes, classes) for row, y in zip(ids, listed, strict=True)]
 
 
 def _listed(values: object, key: str) -> list[Any]:
