@@ -8,8 +8,7 @@ import pytest
 
 from distil.evaluation.forecast import forecast
 from distil.labeling.accuracy import Accuracy
-from distil.labeling.outlook import WORTH, outlook, random_curve
-from distil.labeling.progress import Window
+from distil.labeling.outlook import WORTH, Window, outlook, random_curve
 
 LABELS = np.arange(1, 13) * 25
 ACCURACY = Accuracy(60, 0.931, 0.898, 0.956)

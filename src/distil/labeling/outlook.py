@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
@@ -18,13 +18,29 @@ from distil.evaluation.curves import Curves
 from distil.evaluation.forecast import Forecast, forecast
 from distil.labeling.accuracy import Accuracy
 
-if TYPE_CHECKING:
-    from distil.labeling.progress import Window
-
 AHEAD: Final = 50
 """Number of labels that the forecast looks ahead."""
 WORTH: Final = 0.005
 """What these labels must add to the share of right guesses to be worth the work: below half a point, people may stop."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A point of the learning curve: consecutive random items.
+
+    Attributes:
+        labels: Number of labels that the model was fitted to, the mean over the items.
+        n: Number of items.
+        accuracy: The share of them for which the model's guess was right.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+    """
+
+    labels: int
+    n: int
+    accuracy: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from distil.labeling.checks import DISAGREES, REPEAT
 from distil.labeling.events import ANSWERS, GRID, LABEL_STUDIO, MAP, RANDOM, Event, labels_of
 from distil.labeling.fold import Classes
 from distil.labeling.model import CACHE, Snapshot
-from distil.labeling.outlook import Outlook, outlook
+from distil.labeling.outlook import Outlook, Window, outlook
 from distil.labeling.truth import Truth, agreement, krippendorff_alpha
 
 if TYPE_CHECKING:
@@ -66,25 +66,6 @@ class Pace:
     answers: int
     per_hour: float | None
     median_ms: float | None
-
-
-@dataclass(frozen=True)
-class Window:
-    """A point of the learning curve: consecutive random items.
-
-    Attributes:
-        labels: Number of labels that the model was fitted to, the mean over the items.
-        n: Number of items.
-        accuracy: The share of them for which the model's guess was right.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-    """
-
-    labels: int
-    n: int
-    accuracy: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

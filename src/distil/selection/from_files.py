@@ -391,7 +391,8 @@ def _sets(labeled: ListedIds, classes: list[str] | None) -> list[list[float]] | 
     def where(row: int) -> str:
         return f"{labeled.origin}: the labels of {names[row]!r}"
 
-    return sets_in([normal(text) for text in labeled.labels], where, classes)[0].tolist()
+    rows: list[list[float]] = sets_in([normal(text) for text in labeled.labels], where, classes)[0].tolist()
+    return rows
 
 
 def _numbers(labeled: ListedIds) -> list[float] | None:

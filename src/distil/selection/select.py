@@ -312,8 +312,7 @@ def select_from(
             head = trained_head(strategy, x, used, positions, labels, classes=known, names=names, runtime=runtime)
             outputs, known, note = head.probs, head.classes, head.note
         else:
-            head_of = {"classes": known, "names": names, "runtime": runtime}
-            outputs, note = head_outputs(task, x, used, positions, labels, **head_of)
+            outputs, note = head_outputs(task, x, used, positions, labels, classes=known, names=names, runtime=runtime)
         arrays, notes = {**arrays, OUTPUTS[task]: outputs}, (*notes, note)
     sources = array_sources(
         strategy,

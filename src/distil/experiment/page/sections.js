@@ -432,7 +432,7 @@ function render() {
   charts.length = 0;
   const tested = experiment().strategies.length ? Boolean(numbers().comparisons) : false;
   const sections = experiment().strategies.length
-    ? [across(), summary(), curves(), outlook(), areas(), tested ? efficiency() : null, tested ? pairs() : null, cost(), selections(), provenance()]
+    ? [across(), summary(), curves(), experiment().outlook.length ? outlook() : null, areas(), tested ? efficiency() : null, tested ? pairs() : null, cost(), selections(), provenance()]
     : [across(), summary(), provenance()];
   document.getElementById("main").replaceChildren(...sections.filter(known));
   redraw();
