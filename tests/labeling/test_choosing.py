@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from distil import select_from
-from distil.labeling.choosing import RANDOM, automatic, fitted, next_items
+from distil.labeling.choosing import RANDOM, fitted, next_items
 from distil.rng import Rng
 from distil.strategies import MarginSampling, MaxHerding, UHerding
 
@@ -34,9 +34,14 @@ def test_no_guesses_before_two_classes():
     assert (guesses.classes == Y)[40:].float().mean() > 0.8
 
 
-def test_the_automatic_strategy():
-    assert automatic(None) == MaxHerding()
-    assert automatic(fitted(X, known(list(range(9))), 3)) == UHerding()
+def test_the_strategy_is_that_of_auto():
+    for n, expected in ((0, MaxHerding()), (9, UHerding())):
+        guesses, labeled, rest = fitted(X, known(list(range(n))), 3), OPEN[:n], OPEN[n:]
+        found, named = (
+            next_items(X, X, labeled, rest, 5, Rng(3), guesses=guesses, strategy=own, share=0)
+            for own in (None, expected)
+        )
+        assert found.rows.tolist() == named.rows.tolist()
 
 
 def test_without_random_items_the_strategy_chooses():

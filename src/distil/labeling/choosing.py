@@ -15,7 +15,7 @@ from distil.labeling.events import RANDOM
 from distil.rng import Rng
 from distil.selection.select import select_from
 from distil.signals import Embedding
-from distil.strategies.auto import Facts, rule
+from distil.strategies.auto import Auto
 from distil.strategies.base import Strategy
 from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
@@ -77,11 +77,6 @@ def fitted(x: Tensor, y: Tensor, num_classes: int) -> Guesses | None:
     return Guesses(top.indices, top.values, probs)
 
 
-def automatic(guesses: Guesses | None) -> Strategy:
-    """The strategy of the rule of ``auto``: herding by coverage alone while there is no model, weighted by uncertainty after."""
-    return rule(Facts(embeddings=True, probs=guesses is not None)).strategy
-
-
 def next_items(
     x: Tensor,
     near: Tensor,
@@ -106,7 +101,7 @@ def next_items(
         rng: Random numbers; another one for every call, or the random places repeat.
         guesses: What the model says, if there is one.
         classes: The names of the classes, for the reasons.
-        strategy: The strategy; default: :func:`automatic`, among at most 50,000 random open items. It also stands in for a strategy
+        strategy: The strategy; default: ``auto``, among at most 50,000 random open items. It also stands in for a strategy
             that reads predictions while there are none.
         share: Probability that a place goes to a random item. While there are labels of one class alone, it is at least a half,
             unless it is 0.
@@ -131,7 +126,7 @@ def next_items(
         named = None if cold else strategy
         if named is None and len(rest) > _MOST:
             rest = rest[torch.randperm(len(rest), generator=rng.child("rest").torch())[:_MOST].sort().values]
-        chosen = automatic(guesses) if named is None else named
+        chosen = Auto() if named is None else named
         found = select_from(
             chosen,
             n_chosen,
