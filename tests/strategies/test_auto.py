@@ -1,5 +1,7 @@
 """The strategy that is chosen by what is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import distil
 from distil import Learner, MissingSignal, select, select_from
 from distil.strategies import BADGE, MarginSampling, MaxHerding, UHerding
 from distil.strategies.auto import Facts, rule
+from distil.strategies.registry import strategy_named
 from distil.training.linear_head import LinearHead
 
 G = torch.Generator().manual_seed(0)
@@ -34,6 +37,31 @@ def test_each_cell_of_the_table():
         assert chosen.strategy == expected, (embeddings, probs, size)
         name = next(name for name, cls in distil.STRATEGIES.items() if cls is type(expected))
         assert chosen.note.startswith(f"auto chose {name}: ")
+
+
+def test_the_table_in_the_documentation_is_the_rule():
+    """The first row that fits decides."""
+    text = (Path(__file__).parents[2] / "docs/strategies.md").read_text(encoding="utf-8")
+    section = text.split("## How `auto` chooses")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    fits = {
+        "yes": lambda value: value is True,
+        "no": lambda value: value is False,
+        "any": lambda value: True,
+        "10 n N > 10^10": lambda value: 10 * value > 10**10,
+    }
+    decided = set()
+    for embeddings, probs in ((True, False), (False, True), (True, True)):
+        for n in (1, 1_000, 1_001, 10_000):
+            values = embeddings, probs, n * 1_000_000
+            row = next(
+                i for i, row in enumerate(rows) if all(fits[c](v) for c, v in zip(row[:-1], values, strict=True))
+            )
+            facts = Facts(embeddings=embeddings, probs=probs, n_pool=1_000_000, n=n)
+            assert rule(facts).strategy == strategy_named(rows[row][-1].strip("`")), facts
+            decided.add(row)
+    assert decided == set(range(len(rows))), "a row that never decides"
 
 
 def test_arrays_decide():
