@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from advice_certainty import CERTAINTY, certainty_files
 from advice_commands import COMMANDS, CONFIGURATIONS, EDITS, PROJECT, files, read
 from advice_faces import FACES
 from advice_inputs import FILES, INPUTS, LISTS, own_files
@@ -567,11 +568,25 @@ def test_texts_with_advice_are_found(case):
 @pytest.mark.slow
 def test_every_advice_is_followed_or_listed(here, case, capsys, monkeypatch):
     """Each case gives its advice, and works once it is followed; each other message with advice is in ``advice_left.LEFT``."""
-    for write in (files, own_files, tables, projects):
+    for write in (files, own_files, tables, projects, certainty_files):
         write()
     monkeypatch.syspath_prepend(here)
     said = []
-    calls = [NETWORKS, ARRAYS, LEARNERS, SELECTIONS, MODELS, STATES, MORE, INPUTS, OWN, FACES, DATA, PROJECTS]
+    calls = [
+        NETWORKS,
+        ARRAYS,
+        LEARNERS,
+        SELECTIONS,
+        MODELS,
+        STATES,
+        MORE,
+        INPUTS,
+        OWN,
+        FACES,
+        DATA,
+        PROJECTS,
+        CERTAINTY,
+    ]
     configurations = [(advice, partial(read, **first), partial(read, **then)) for advice, first, then in CONFIGURATIONS]
     for advice, first, then in [*itertools.chain(*calls), *configurations]:
         with case(advice), warnings.catch_warnings():

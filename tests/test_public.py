@@ -78,6 +78,8 @@ def test_the_names_and_modules_are_those_that_were_promised():
         "pick",
         "embed",
         "audit",
+        "evaluate",
+        "finish",
         "run",
         "compare",
         "report",
@@ -348,6 +350,7 @@ rows = functional.centers.k_center_greedy(distil.functional.features.Dense(pool)
 picks = distil.pick("core_set", 5, embeddings="emb.npy", out="picks.csv")["picks"]
 made = distil.embed("images", model="timm:resnet18", out="emb.npy")["rows"]
 findings = distil.audit("emb.npy", near=0.05)["findings"]
+accuracy, labels = distil.evaluate(probs="p.npy", labels="a.csv"), distil.finish(probs="p.npy", labels=["a.csv"], out="b.csv")
 tables = [distil.run("a.json", seeds=2), distil.compare("a.json", strategies=["badge"]), distil.report("runs/a")]
 try:
     distil.run("none.json")

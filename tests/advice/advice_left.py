@@ -1,6 +1,11 @@
 """The advice that no case of ``test_advice.py`` follows, by the reason; X stands for the values in a message."""
 
 LEFT = {
+    "it says what comes after a command that worked; the tests of these commands go on in that way": [
+        "fill in the column label, then pass the sheet with --labels",
+        " in X: fill in the column label, then pass it with --answers",
+        " (--rest)",
+    ],
     "it needs another machine, server, account, network or disk than a test has": [
         "X cannot be written (X); try again when it can",
         "X has version X, and this distil reads version X; install a newer distil",

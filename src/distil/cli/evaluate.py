@@ -109,10 +109,7 @@ def evaluate(
     draws: dict[int, Draw] = {}
     if sheet is not None:
         if sample is not None and sample.of_project:
-            raise InvalidInput(
-                "a project draws its items itself: distil next PROJECT --strategy random_sampling; leave n and out away (--n, "
-                "--out)"
-            )
+            raise InvalidInput("a project draws its items itself (distil next); leave out n and out (--n, --out)")
         draws = next_draws(test, n, design, sample, seed)
         _write(predictions, draws, sample, sheet, project, force=force)
     return {
