@@ -66,16 +66,19 @@ def test_low_uncertainty_reads_the_mean_the_largest_or_both():
     assert LowUncertainty().reason(rounds[::-1]) is None  # the last round counts
 
 
-def test_small_gain_stops_where_the_upper_end_of_the_forecast_is_below_the_value():
+def test_small_gain_stops_where_the_upper_ends_of_the_forecasts_are_below_the_value():
     labels = np.arange(1, 16) * 20
     for scores in (0.9 - 1.5 * labels**-0.55, 0.9 - 0.5 * np.exp(-labels / 15)):
         rounds = [a_round(n, score=score) for n, score in zip(labels.tolist(), scores.tolist(), strict=True)]
-        found = forecast(labels, scores[None], 50)
-        most = found.gain_high
-        reason = SmallGain(value=2 * most + 1e-6, ahead=50).reason(rounds)
-        assert reason == f"the next 50 labels add at most {100 * most:.1f} points"
-        assert SmallGain(value=2 * most - 1e-6, ahead=50).reason(rounds) is None
-    assert SmallGain(value=1).reason(rounds[:4]) is None  # it cannot tell yet
+        ends = [forecast(labels[:n], scores[None, :n], 50).gain_high for n in (13, 14, 15)]
+        for window in (1, 3):
+            most = max(ends[-window:])
+            reason = SmallGain(value=2 * most + 1e-6, ahead=50, window=window).reason(rounds)
+            assert reason == f"the next 50 labels add at most {100 * ends[-1]:.1f} points"
+            assert SmallGain(value=2 * most - 1e-6, ahead=50, window=window).reason(rounds) is None
+    assert SmallGain(value=1).reason(rounds[:6]) is None  # two forecasts, and one that cannot tell yet
+    assert SmallGain(value=1).reason(rounds[:7]) is not None
+    assert SmallGain(value=1).reason(rounds[:2]) is None
     assert SmallGain(value=1).reason([a_round()] * 20) is None  # no score is known
 
 

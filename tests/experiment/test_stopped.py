@@ -113,7 +113,7 @@ def test_faults_of_the_section_are_named(heads, document):
             {},
             "active_learning.stop must have at least one of kappa, mean_uncertainty, largest_uncertainty, gain, labels",
         ),
-        ({"window": 2}, "active_learning.stop.window needs active_learning.stop.kappa"),
+        ({"window": 2}, "active_learning.stop.window needs active_learning.stop.kappa or active_learning.stop.gain"),
         ({"labels": 50, "ahead": 2}, "active_learning.stop.ahead needs active_learning.stop.gain"),
         ({"kappa": 2}, "active_learning.stop.kappa must be a fraction above 0, at most 1, got 2"),
         ({"kapa": 0.9}, "unknown key active_learning.stop.kapa; did you mean 'kappa'?"),

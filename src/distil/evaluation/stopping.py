@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,30 +118,39 @@ class LowUncertainty(StopRule):
 class SmallGain(StopRule):
     """Stop when further labels will hardly raise the score, by the forecast of ``distil.evaluation.forecast``.
 
-    It stops where the upper end of the interval of the forecast is below the value that was asked for, and never where the
-    forecast cannot tell. It needs rounds with a ``score``.
+    It stops where the upper end of the interval of the forecast is below the value that was asked for, several times in a row:
+    a noisy curve is flat for a while now and then. It never stops where the forecast cannot tell. It needs rounds with a ``score``.
 
     Attributes:
         value: What 100 labels must add to the score to be worth their cost, such as 0.005 for half a point.
         ahead: Number of labels that the forecast looks ahead.
+        window: Number of rounds in a row.
     """
 
     value: float = 0.005
     ahead: int = 100
+    window: int = 3
 
     def __post_init__(self) -> None:
         _in_unit(self, "value")
         _counted(self, "ahead")
+        _counted(self, "window")
 
     def reason(self, rounds: Sequence[Round]) -> str | None:
         """See ``StopRule.reason``."""
+        ends = range(len(rounds) - self.window + 1, len(rounds) + 1)
+        most = [self._most(rounds[:end]) for end in ends if end > 0]
+        if len(most) < self.window or max(most) > self.value * self.ahead / 100:
+            return None
+        return f"the next {counted(self.ahead, 'label')} add at most {100 * most[-1]:.1f} points"
+
+    def _most(self, rounds: Sequence[Round]) -> float:
+        """The upper end of what the labels add; infinity where it is not known."""
         curve = {each.labels: each.score for each in rounds if each.score is not None}
         if not curve:
-            return None
+            return math.inf
         found = forecast(list(curve), [list(curve.values())], self.ahead)
-        if found.unknown is not None or found.gain_high > self.value * self.ahead / 100:
-            return None
-        return f"the next {counted(self.ahead, 'label')} add at most {100 * found.gain_high:.1f} points"
+        return math.inf if found.unknown is not None else found.gain_high
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,6 +81,8 @@ def test_it_fits_a_desk_a_phone_and_paper_by_day_and_by_night(page_of_ten, opene
                 box = page.locator(f'[data-figure="{figure}"] .plot > svg').bounding_box()
                 assert 250 < box["width"] <= viewport["width"], (figure, viewport)
     page = opened(page_of_ten, DESK, "light", DRAWN)
+    assert page.locator("#outlook li").count() == len(TEN)
+    assert "cannot tell yet what 5 more labels would bring" in page.locator("#outlook").inner_text()
     areas = page.locator('[data-table="areas-accuracy"] .scroll')
     assert areas.evaluate("one => one.scrollWidth <= one.clientWidth")  # no column is hidden at a desk
     for _ in range(3):

@@ -194,7 +194,9 @@ class Stop(Section):
         "Stop when the predictions are stable: Cohen's kappa between one round and the next on 1,000 random examples of the pool, "
         "averaged over `window` pairs of rounds, is at least this, such as 0.99."
     )
-    window: Annotated[Count, OURS] = _key("Number of pairs of rounds for `kappa`.", 3)
+    window: Annotated[Count, OURS] = _key(
+        "Number of pairs of rounds for `kappa`, and of rounds in a row for `gain`.", 3
+    )
     mean_uncertainty: Annotated[Fraction, OURS] = _key(
         "Stop when 1 minus the largest probability, averaged over the unlabeled of these examples, is at most this, such as 0.05."
     )
@@ -202,8 +204,8 @@ class Stop(Section):
         "Stop when the most uncertain of them has at most this; with `mean_uncertainty`, both must be so."
     )
     gain: Annotated[Fraction, OURS] = _key(
-        "Stop when the forecast of the accuracy on the validation points says that 100 labels add at most this, such as 0.005; "
-        "needs `dataset.validation_points`."
+        "Stop when the forecast of the accuracy on the validation points says, in `window` rounds in a row, that 100 labels add at "
+        "most this, such as 0.005; needs `dataset.validation_points`."
     )
     ahead: Annotated[Count, OURS] = _key("Number of labels that the forecast for `gain` looks ahead.", 100)
     labels: Annotated[Count, OURS] = _key("Stop at this number of labels.")

@@ -8,7 +8,7 @@ from distil.experiment.config.sections import ActiveLearning, Stop
 
 WHERE = "active_learning.stop"
 _RULES = ("kappa", "mean_uncertainty", "largest_uncertainty", "gain", "labels")
-_NEEDS = {"window": "kappa", "ahead": "gain"}
+_NEEDS = {"window": ("kappa", "gain"), "ahead": ("gain",)}
 
 
 def stop_rules(check: Faults, loop: ActiveLearning, *, validation: bool) -> tuple[StopRule, ...]:
@@ -34,7 +34,7 @@ def stop_rules(check: Faults, loop: ActiveLearning, *, validation: bool) -> tupl
     if given & {"mean_uncertainty", "largest_uncertainty"}:
         rules.append(LowUncertainty(mean=own.mean_uncertainty, largest=own.largest_uncertainty))
     if "gain" in given:
-        rules.append(SmallGain(value=own.gain, ahead=own.ahead))
+        rules.append(SmallGain(value=own.gain, ahead=own.ahead, window=own.window))
     if "labels" in given:
         rules.append(LabelBudget(labels=own.labels))
     return tuple(rules)
@@ -43,7 +43,9 @@ def stop_rules(check: Faults, loop: ActiveLearning, *, validation: bool) -> tupl
 def _faults(own: Stop, validation: bool) -> list[str]:
     given = own.model_fields_set
     faults = [
-        f"{WHERE}.{key} needs {WHERE}.{other}" for key, other in _NEEDS.items() if key in given and other not in given
+        f"{WHERE}.{key} needs {WHERE}.{f' or {WHERE}.'.join(others)}"
+        for key, others in _NEEDS.items()
+        if key in given and not given & {*others}
     ]
     if not given & {*_RULES}:
         faults.append(f"{WHERE} must have at least one of {', '.join(_RULES)}")
