@@ -100,8 +100,8 @@ class Trainer:
 
     def _network(self, module: nn.Module) -> TorchNetwork | None:
         """The network that reads the module; None for a Network of the user's own class, which cannot be trained through."""
-        own = wrap(module, num_classes=self.num_classes, task=self.task) if self.network is None else None
-        network = own or self.network(module)  # type: ignore[misc]
+        read = self.network or partial(wrap, num_classes=self.num_classes, task=self.task)
+        network = read(module)
         return network if isinstance(network, TorchNetwork) else None
 
 
