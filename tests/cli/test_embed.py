@@ -46,6 +46,21 @@ def test_twice(here, said):
     assert document == {"path": "emb.npy", "rows": 5, "dims": 2, "skipped": {}, "made": 0, "read": []}
 
 
+def test_shards(here, said, monkeypatch):
+    monkeypatch.setattr("distil.embedding.shards._BLOCK", 2)
+    asked = ("images", "--model", "red:encode", "--shards", "emb", "--rows-per-shard", "2")
+    assert said(*asked, "--shard", "1/3") == (0, "2 items embedded: 2 shards of emb missing, 0 skipped\n", "")
+    assert said(*asked) == (0, "3 items embedded: emb holds 5 x 2, 0 skipped\n", "")
+    document = json.loads(said(*asked, "--json")[1])
+    expected = {"path": "emb", "rows": 5, "dims": 2, "skipped": {}, "made": 0, "missing": [], "read": []}
+    assert document == expected
+    capture = ["select", "--embeddings", "emb", "--strategy", "core_set", "--n", "5", "--out", "picks.csv"]
+    assert main(capture) == 0
+    assert sorted(line.split(",")[1] for line in Path("picks.csv").read_text().split()[1:]) == [
+        f"{k}.png" for k in range(5)
+    ]
+
+
 @pytest.mark.filterwarnings("default")
 def test_what_cannot_be_read(here, said):
     for row in range(6):
@@ -129,6 +144,11 @@ def test_faults(here, said):
         (("images", "--model", "timm:resnet18", "--out", "emb.npy"), "distil downloads none"),
         (("images", "--model", "no.such.module:encode", "--out", "emb.npy"), "cannot import"),
         (("images", "--model", "none-such", "--out", "emb.npy"), "expected a model as timm:NAME"),
+        (("images", "--model", "red:encode"), "pass out, the file to write, or shards"),
+        (("images", "--model", "red:encode", "--out", "emb.npy", "--shard", "1/2"), "belong to a folder of shards"),
+        (("images", "--model", "red:encode", "--shards", "emb", "--shard", "1-2"), "K/N, such as 3/8"),
+        (("images", "--model", "red:encode", "--shards", "red.py"), "red.py is a file; expected a folder"),
+        (("images", "--model", "red:encode", "--shards", "emb", "--rows-per-shard", "5"), "a multiple of 4,096"),
     ):
         code, out, err = said(*argv)
         assert (code, out) == (2, "")

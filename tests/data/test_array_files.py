@@ -118,7 +118,7 @@ def test_damaged_files(case, tmp_path):
 def test_files_that_are_not_arrays(tmp_path):
     with pytest.raises(DataNotFound, match=r"no file .*x\.npy"):
         read_column(tmp_path / "x.npy")
-    with pytest.raises(DataNotFound, match="is not a file"):
+    with pytest.raises(DataNotFound, match=r"is a folder without a manifest\.json"):
         read_column(tmp_path)
     (tmp_path / "x.pt").touch()
     with pytest.raises(InvalidInput, match=r"arrays are read from \.npy.*got \.pt"):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
-from distil.cli.options import PathLike, out_of, path_of, print_note, refuse_inputs
-from distil.cli.pools import OnError, Quoting, embedded
+from distil.cli.options import PathLike, optional_path, out_of, path_of, print_note, refuse_inputs
+from distil.cli.pools import OnError, Quoting, embedded, warn_of
+from distil.errors import InvalidInput, counted
 
 
 def embed(
     pool: PathLike,
     *,
     model: PathLike,
-    out: PathLike,
+    out: PathLike | None = None,
+    shards: PathLike | None = None,
+    rows_per_shard: int | None = None,
+    shard: str | None = None,
     force: bool = False,
     weights: PathLike | None = None,
     column: str | None = None,
@@ -23,7 +29,7 @@ def embed(
     batch_size: int | None = None,
     progress: bool | None = None,
 ) -> dict[str, Any]:
-    """Embed images or texts into a file.
+    """Embed images or texts into a file, or into a folder of shards.
 
     The model embeds a folder of images, or a table of texts or of image paths. Nothing is downloaded. Examples::
 
@@ -38,11 +44,23 @@ def embed(
     time of change of one of its files has changed. Of files with these names, only those that embed wrote are replaced, as it left
     them.
 
+    A pool that is larger than one process should embed goes into a folder of shards, a file for every 65,536 items::
+
+        distil embed images/ --model timm:resnet18 --weights resnet18.safetensors --shards emb/
+        seq 8 | xargs -P 8 -I K distil embed images/ --model pixels --shards emb/ --shard K/8
+
+    Complete shards are not embedded again; damaged ones are, and a note names them. Once all shards are there, emb/manifest.json is
+    written, and emb/ is accepted wherever a file of embeddings is.
+
     Args:
         pool: A folder of images, or a ``.csv``, ``.tsv``, ``.jsonl``, ``.parquet`` or ``.txt`` file.
         model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
             sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D).
         out: The file to write, ``.npy`` or ``.parquet``.
+        shards: The folder to write shards to, in place of ``out``.
+        rows_per_shard: Items of one shard, a multiple of 4,096; default: 65,536.
+        shard: ``K/N``: embed only the K-th of N equal parts of the shards; calls for other parts may run at the same time, also on
+            other machines.
         force: Replace files of these names that other programs wrote, or that were edited.
         weights: The file with the weights of a timm model.
         column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
@@ -56,36 +74,75 @@ def embed(
     Returns:
         The document that ``distil embed --json`` prints: ``path``, ``rows``, ``dims``, ``skipped`` (id -> what was wrong),
         ``made``, the number of items that this call embedded, and ``read``, sentences on how the pool was read and how many rows
-        of the earlier file were reused.
+        of the earlier file were reused. With ``shards`` also ``missing``, the numbers of the shards that are not there yet.
 
     Raises:
         InvalidInput: An item that cannot be read, weights that do not fit, or a model for other items.
         DataNotFound: There is no pool at that path.
         RunError: Another process is writing the file.
     """
+    inputs = {"pool": pool, "model": model, "weights": weights, "ids": ids}
+    if (out is None) == (shards is None):
+        raise InvalidInput("pass out, the file to write, or shards, the folder to write (--out, --shards)")
+    given: dict[str, Any] = {
+        "weights": weights,
+        "force": force,
+        "column": column,
+        "ids": ids,
+        "quoting": quoting,
+        "on_error": on_error,
+        "device": device,
+        "batch_size": batch_size,
+        "progress": progress,
+    }
+    if shards is not None:
+        return _in_shards(path_of("pool", pool), model, path_of("shards", shards), rows_per_shard, shard, given)
+    if shard is not None or rows_per_shard is not None:
+        raise InvalidInput("shard and rows_per_shard belong to a folder of shards; pass it (--shards)")
     from distil.embedding.own_files import own_paths
 
-    inputs = {"pool": pool, "model": model, "weights": weights, "ids": ids}
     path = out_of(out, (".npy", ".parquet"))
     for file in [] if path is None else own_paths(path):
         refuse_inputs(file, inputs)
-    found = embedded(
-        path_of("pool", pool),
-        model,
-        weights=weights,
-        out=path,
-        force=force,
-        column=column,
-        ids=ids,
-        quoting=quoting,
-        on_error=on_error,
-        device=device,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    found = embedded(path_of("pool", pool), model, out=path, **given)
     rows, dims = found.shape
     document = {"path": str(found.path), "rows": rows, "dims": dims, "skipped": found.skipped, "made": found.made}
     return {**document, "read": [found.note] if found.note else []}
+
+
+def _in_shards(
+    pool: str, model: PathLike, folder: str, rows: int | None, part: str | None, given: dict[str, Any]
+) -> dict[str, Any]:
+    """Embed a pool into shards, and say what was done."""
+    from distil.embedding.shards import ROWS_PER_SHARD, embed_shards
+    from distil.system.runtime import Runtime
+
+    given = dict(given)
+    runtime = Runtime(**{name: given.pop(name) for name in ("device", "batch_size", "progress")})
+    given |= {name: optional_path(name, given[name]) for name in ("weights", "ids")}
+    blocked = Path(folder).expanduser()
+    if blocked.exists() and not blocked.is_dir():
+        raise InvalidInput(f"{folder} is a file; expected a folder to write shards to")
+    found = embed_shards(
+        pool,
+        path_of("model", model),
+        folder,
+        rows_per_shard=ROWS_PER_SHARD if rows is None else rows,
+        part=(1, 1) if part is None else _part(part),
+        runtime=runtime,
+        **given,
+    )
+    warn_of(found.skipped, f"the .info.json files in {folder}")
+    document = {"path": folder, "rows": found.rows, "dims": found.dims, "skipped": found.skipped, "made": found.made}
+    return {**document, "missing": list(found.missing), "read": list(found.notes)}
+
+
+def _part(text: str) -> tuple[int, int]:
+    """The numbers of ``K/N``."""
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    if match is None:
+        raise InvalidInput(f"shard must be K/N, such as 3/8 for the third of 8 parts, got {text!r}")
+    return int(match[1]), int(match[2])
 
 
 def act(given: dict[str, Any]) -> int:
@@ -95,5 +152,9 @@ def act(given: dict[str, Any]) -> int:
         print_note(note)
     done = f"{found['made']:,} item{'s' * (found['made'] > 1)} embedded" if found["made"] else "nothing to do"
     size = f"{found['rows']:,} x {found['dims']:,}"
-    print(f"{done}: {found['path']} holds {size}, {len(found['skipped']):,} skipped")
+    missing = len(found.get("missing", []))
+    if missing:
+        print(f"{done}: {counted(missing, 'shard')} of {found['path']} missing, {len(found['skipped']):,} skipped")
+    else:
+        print(f"{done}: {found['path']} holds {size}, {len(found['skipped']):,} skipped")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,9 +50,14 @@ def embedded(
         on_error=on_error,
         runtime=Runtime(device=device, batch_size=batch_size, progress=progress),
     )
-    lines = [f"skipped {name}: {fault}" for name, fault in found.skipped.items()]
-    if len(lines) > _SHOWN:
-        lines[_SHOWN:] = [f"skipped {len(lines) - _SHOWN} more, listed in {found.path.stem}.info.json"]
-    for line in lines:
-        warnings.warn(line, DistilWarning, stacklevel=3)
+    warn_of(found.skipped, f"{found.path.stem}.info.json")
     return found
+
+
+def warn_of(skipped: Mapping[str, str], listing: str) -> None:
+    """Issue a DistilWarning for each of the first skipped items; ``listing`` names the files that list all of them."""
+    lines = [f"skipped {name}: {fault}" for name, fault in skipped.items()]
+    if len(lines) > _SHOWN:
+        lines[_SHOWN:] = [f"skipped {len(lines) - _SHOWN} more, listed in {listing}"]
+    for line in lines:
+        warnings.warn(line, DistilWarning, stacklevel=4)

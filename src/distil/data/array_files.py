@@ -1,28 +1,33 @@
 """Reading arrays with the user's ids from files.
 
 ``.npy``, uncompressed members of ``.npz`` and ``.safetensors`` are memory-mapped. Parquet and compressed ``.npz`` are decoded block
-by block; blocks beyond ``Runtime.memory`` go to a file without a name. csv, tsv and JSON lines are read into memory.
+by block; blocks beyond ``Runtime.memory`` go to a file without a name, and so do the joined rows of several shards. csv, tsv and
+JSON lines are read into memory.
 """
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
 from distil.data.array_formats import NpzFile, SafetensorsFile, listed, mapped_npy
+from distil.data.arrays import from_numpy
 from distil.data.columns import Table
 from distil.data.embedded_files import check_as_embedded
 from distil.data.file_readers import ending, existing
 from distil.data.headers import ID, LABELS, is_like_number
 from distil.data.ids import as_name, distinct, ids_in, names_column, read_row_ids
+from distil.data.shards import Manifest, read_manifest
 from distil.data.table_files import Quoting, open_table
 from distil.errors import InvalidInput, counted, nearest
-from distil.system.runtime import Runtime, as_runtime
+from distil.system.runtime import CHUNK_ROWS, Runtime, as_runtime
+from distil.system.scratch import Space
 
 _IDS_SUFFIX: Final = ".ids.txt"
 _SHOWN: Final = 5
@@ -61,7 +66,7 @@ def read_column(
 
     Args:
         path: A file that ends in ``.npy``, ``.npz``, ``.safetensors``, ``.parquet``, ``.csv``, ``.tsv``, ``.json`` or
-            ``.jsonl``; ``FILE#COLUMN`` names the column too.
+            ``.jsonl``, or a folder of shards (:mod:`distil.data.shards`); ``FILE#COLUMN`` names the column too.
         column: The array to read: a key of ``.npz`` and ``.safetensors``; in tables a column of lists, or a column or pattern
             (``"e*"``) of columns of numbers. Default: the only array, or the only column of lists; in a table without one, all
             columns of numbers except ``id``, ``label`` and the index that pandas writes; columns of text are left out.
@@ -83,6 +88,8 @@ def read_column(
         MissingPackage: The file is Parquet and pyarrow is not installed.
     """
     path, column = _split(path, column)
+    if path.is_dir():
+        return _of_shards(path, column, ids, quoting, runtime)
     reader = _READERS.get(ending(path))
     if reader is None:
         raise InvalidInput(f"{path}: arrays are read from {', '.join(_READERS)}; got {path.suffix or 'no ending'}")
@@ -108,7 +115,77 @@ def _split(path: str | Path, column: str | None) -> tuple[Path, str | None]:
     if column is None and not whole.exists() and "#" in whole.name:
         name, _, column = whole.name.rpartition("#")
         whole = whole.with_name(name)
-    return existing(whole), column
+    return whole if whole.is_dir() else existing(whole), column
+
+
+def _of_shards(
+    folder: Path, array: str | None, ids: str | Path | None, quoting: Quoting | None, runtime: Runtime | None
+) -> Column:
+    """The rows of all shards of a folder, in the order of its manifest; those of one shard as its file has them."""
+    manifest = read_manifest(folder)
+    array = _key(folder, array, list(manifest.files))
+    own_ids = ids if ids is not None and names_column(ids) is not None else None
+    if len(manifest.rows) == 1:
+        joined = read_shard(manifest, 0, array, ids=own_ids, quoting=quoting, runtime=runtime)
+    else:
+        joined = _joined(manifest, array, own_ids, quoting, as_runtime(runtime))
+    if own_ids is not None or ids is None:
+        return joined
+    names = distinct(read_row_ids(ids, quoting), str(ids))
+    if len(names) != len(joined):
+        raise InvalidInput(f"{ids} has {len(names):,} ids, and {folder} has {len(joined):,} rows")
+    return replace(joined, names=names)
+
+
+def read_shard(
+    manifest: Manifest,
+    number: int,
+    array: str,
+    *,
+    ids: str | Path | None = None,
+    quoting: Quoting | None = None,
+    runtime: Runtime | None = None,
+) -> Column:
+    """An array of one shard; InvalidInput if it has another number of rows than the manifest says. Arguments as ``read_column``."""
+    column = read_column(manifest.paths(array)[number], ids=ids, quoting=quoting, runtime=runtime)
+    if len(column) != manifest.rows[number]:
+        raise InvalidInput(
+            f"{column.origin} has {len(column):,} rows, and the manifest of {manifest.folder} says {manifest.rows[number]:,}; "
+            "write that shard again"
+        )
+    return column
+
+
+def _joined(
+    manifest: Manifest, array: str, ids: str | Path | None, quoting: Quoting | None, runtime: Runtime
+) -> Column:
+    """The rows of several shards in one array: in memory up to ``Runtime.memory``, else in a file without a name."""
+    folder, first, names, filling = manifest.folder, None, list[list[str] | None](), None
+    for number in runtime.bar(range(len(manifest.rows)), f"reading {folder.name}"):
+        part = read_shard(manifest, number, array, ids=ids, quoting=quoting, runtime=runtime)
+        first = first or part
+        if part.values.shape[1:] != first.values.shape[1:] or part.values.dtype != first.values.dtype:
+            raise InvalidInput(
+                f"{part.origin} holds rows of shape {part.values.shape[1:]} and type {part.values.dtype}, and {first.origin} rows "
+                f"of shape {first.values.shape[1:]} and type {first.values.dtype}; the shards of a pool must agree"
+            )
+        for start in range(0, len(part), CHUNK_ROWS):
+            rows = from_numpy(part.values[start : start + CHUNK_ROWS])
+            if filling is None:
+                filling = Space(runtime).filling(sum(manifest.rows), *rows.shape[1:], dtype=rows.dtype)
+            filling.add(rows)
+        names.append(part.names)
+    assert first is not None
+    assert filling is not None
+    if any((each is None) != (first.names is None) for each in names):
+        raise InvalidInput(f"some shards of {folder} have ids and others have none; give all of them ids")
+    joined = None if first.names is None else list(chain.from_iterable(each for each in names if each is not None))
+    return Column(
+        filling.column().numpy(),
+        None if joined is None else distinct(joined, str(folder)),
+        str(folder),
+        first.note,
+    )
 
 
 Values = tuple[NDArray[Any], list[str] | None, str]  # the array, its ids, and a note on the columns read

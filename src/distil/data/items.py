@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -12,6 +12,7 @@ from distil.data.arrays import Array
 from distil.errors import InvalidInput
 
 Kind = Literal["images", "texts", "rows", "items"]
+T = TypeVar("T")
 
 
 class Items(Dataset[Any]):
@@ -74,6 +75,27 @@ class Items(Dataset[Any]):
     def name(self, row: int) -> str:
         """The id of an item: its name, or its position as text."""
         return str(row) if self.names is None else self.names[row]
+
+    def part(self, start: int, stop: int) -> Items:
+        """The items of the rows from ``start`` to ``stop``, with their ids in the whole pool."""
+
+        def shifted(function: Callable[[int], T]) -> Callable[[int], T]:
+            return lambda row: function(start + row)
+
+        return Items(
+            shifted(self.read),
+            stop - start,
+            names=[self.name(row) for row in range(start, stop)],
+            kind=self.kind,
+            content=None if self.content is None else shifted(self.content),
+            array=None if self.array is None else self.array[start:stop],
+            fingerprint=self.fingerprint and f"{self.fingerprint} from {start}",
+            note=self.note,
+            transform=self.transform,
+            shown=None if self.shown is None else shifted(self.shown),
+            columns=self.columns,
+            said=self.said,
+        )
 
 
 class Minibatches(Dataset[Any]):

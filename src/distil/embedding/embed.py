@@ -131,7 +131,7 @@ def embed(
     if ending not in (".npy", ".parquet"):
         raise InvalidInput(f"out must be a .npy or .parquet file, got {out}")
     _check_names(items, parquet=ending == ".parquet")
-    key = _key(items, encoder, items.fingerprint)
+    key = key_of_pool(items, encoder, items.fingerprint)
     force = force or out is None  # the cache is ours
     path, key = _cached(items, encoder, key) if out is None else (Path(out).expanduser(), key)
     if ending == ".parquet":
@@ -163,7 +163,7 @@ def made_before(items: Items, model: str, weights: str | Path | None) -> Embedde
     if imports_code(model):
         raise InvalidInput(f"the images or texts are embedded by {model}, which is not loaded to look at results")
     encoder = encoder_named(model, weights)
-    path, key = _cached(items, encoder, _key(items, encoder, items.fingerprint))
+    path, key = _cached(items, encoder, key_of_pool(items, encoder, items.fingerprint))
     embedded = _finished(path, key)
     if embedded is None:
         raise InvalidInput(f"the embeddings by {model} are no longer in {path.parent}; distil embed makes them again")
@@ -416,7 +416,7 @@ def _parquet(path: Path, names: Sequence[str], rows: NDArray[np.float32]) -> Ite
         hidden.unlink(missing_ok=True)
 
 
-def _key(items: Items, encoder: Encoder, fingerprint: str) -> str:
+def key_of_pool(items: Items, encoder: Encoder, fingerprint: str) -> str:
     """Hash of model and pool; empty if the pool cannot be identified, and then no call finds the embeddings of an earlier one.
 
     Args:
@@ -445,7 +445,7 @@ def _cached(items: Items, encoder: Encoder, key: str) -> tuple[Path, str]:
     if known.exists():
         content = known.read_text(encoding="utf-8")
     else:
-        content = _key(items, encoder, "" if items.content is not None else items.fingerprint)
+        content = key_of_pool(items, encoder, "" if items.content is not None else items.fingerprint)
         if not content:
             raise InvalidInput(
                 "the embeddings cannot be cached, because this pool has no content or files to identify it by; pass out= (--out)"

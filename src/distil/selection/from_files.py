@@ -82,7 +82,8 @@ def read_arrays(
             column = source
             if not isinstance(column, Column):
                 own_ids = None if tokens and what == "probs" else ids  # its rows are tokens
-                column = read_column(column, ids=own_ids, quoting=quoting, runtime=runtime)
+                of_shards = what if Path(column).expanduser().is_dir() else None
+                column = read_column(column, column=of_shards, ids=own_ids, quoting=quoting, runtime=runtime)
             called = f"{column.origin}: {what}"
             if what == "costs":
                 values: Any = as_costs(column.values, called).numpy()

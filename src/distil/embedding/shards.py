@@ -1,0 +1,158 @@
+"""Embeddings of a pool in shards: a file for every so many items, written by one process or by many independent ones.
+
+Each shard is a file of :func:`distil.embedding.embed.embed` with its own record, so a complete one is not embedded again, one that
+was stopped is continued, and one that was damaged is embedded again. The manifest comes last, from the call that finds all shards
+complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from distil.data.items import Items, items_of
+from distil.data.pools import open_pool
+from distil.data.shards import MANIFEST, write_manifest
+from distil.data.table_files import Quoting
+from distil.embedding.embed import Embedded, OnError, embed, key_of_pool
+from distil.embedding.encoders import Encoder, encoder_named
+from distil.embedding.own_files import read_info
+from distil.errors import InvalidInput, counted, whole_number
+from distil.system.runtime import Runtime
+
+ROWS_PER_SHARD: Final = 65_536
+"""Default number of items of a shard, and a multiple of 4,096, the rows that sums and draws run over at a time."""
+
+_BLOCK: Final = 4096
+_DIGITS: Final = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Sharded:
+    """Embeddings in a folder of shards, as far as they exist.
+
+    Attributes:
+        folder: The folder.
+        rows: Number of rows in all shards; those of this call's shards while others are missing.
+        dims: D, the numbers in a row.
+        made: Number of items that this call embedded.
+        skipped: Id of each item of this call's shards that was left out -> the reason.
+        missing: Numbers of the shards that other calls have yet to write; the manifest exists once there are none.
+        notes: How the pool was read, and which shards were damaged.
+    """
+
+    folder: Path
+    rows: int
+    dims: int
+    made: int
+    skipped: dict[str, str]
+    missing: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+def embed_shards(
+    pool: Any,  # noqa: ANN401 - any argument of open_pool
+    model: str | Encoder,
+    folder: str | Path,
+    *,
+    rows_per_shard: int = ROWS_PER_SHARD,
+    part: tuple[int, int] = (1, 1),
+    weights: str | Path | None = None,
+    column: str | None = None,
+    ids: str | Path | None = None,
+    quoting: Quoting | None = None,
+    on_error: OnError = "raise",
+    force: bool = False,
+    runtime: Runtime | None = None,
+) -> Sharded:
+    """Embed the items of a pool into a folder of shards, or those of one part of the shards.
+
+    Args:
+        pool: As for ``embed``, and so are the arguments that are not listed here.
+        model: The model.
+        folder: The folder of the shards; it is made where it does not exist.
+        rows_per_shard: Number of items of a shard, a multiple of 4,096; the last may have fewer.
+        part: ``(k, n)``: embed the k-th of n equal parts of the shards, k from 1. Calls for different parts may run at the same
+            time, on several machines that share the folder.
+        weights: The weights of a timm model.
+        column: The column of the items, if the pool is a table.
+        ids: The ids of the items.
+        quoting: Whether cells of csv and tsv may be quoted.
+        on_error: What to do with items that cannot be read.
+        force: Replace files with the names of shards that ``embed`` did not write.
+        runtime: Device, minibatch size, progress bar.
+
+    Raises:
+        InvalidInput: See ``embed``; or a count is out of range, or shards have embeddings of different widths.
+        RunError: Another process is writing a shard of this part.
+    """
+    if whole_number(rows_per_shard, _BLOCK) is None or rows_per_shard % _BLOCK:
+        raise InvalidInput(f"rows_per_shard must be a multiple of {_BLOCK:,}, got {rows_per_shard!r}")
+    k, n = part
+    if not 1 <= k <= n:
+        raise InvalidInput(f"the part of the shards must be K/N with K from 1 to N, got {k}/{n}")
+    items = items_of(open_pool(pool, column=column, ids=ids, quoting=quoting) if not isinstance(pool, Items) else pool)
+    encoder = model if isinstance(model, Encoder) else encoder_named(model, weights)
+    starts = range(0, len(items), rows_per_shard)
+    if k > len(starts):
+        raise InvalidInput(f"the pool has {counted(len(starts), 'shard')}, so there is no part {k} of {n}")
+    shards = [
+        _shard(Path(folder).expanduser(), number, items.part(start, min(start + rows_per_shard, len(items))), encoder)
+        for number, start in enumerate(starts)
+    ]
+    found = [_embedded(shard, encoder, on_error, force, runtime) for shard in shards[k - 1 :: n]]
+    return _summed(Path(folder).expanduser(), shards, found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shard:
+    """One shard of a pool for a model.
+
+    Attributes:
+        path: The file of its embeddings.
+        items: Its items.
+        key: Hash of the model and the items.
+    """
+
+    path: Path
+    items: Items
+    key: str
+
+    def is_named(self) -> bool:
+        """Whether its file and information are there, without a look at their contents."""
+        return self.path.exists() and read_info(self.path).get("key") == self.key
+
+
+def _shard(folder: Path, number: int, items: Items, encoder: Encoder) -> _Shard:
+    key = key_of_pool(items, encoder, items.fingerprint)
+    if not key:
+        raise InvalidInput(
+            "this pool has no content or files to identify its shards by; embed it into one file (--out)"
+        )
+    return _Shard(folder / f"{number:0{_DIGITS}}.npy", items, key)
+
+
+def _embedded(shard: _Shard, encoder: Encoder, on_error: OnError, force: bool, runtime: Runtime | None) -> Embedded:
+    """Embed one shard, unless it is complete; a file of ``embed`` that was damaged is replaced, and the note says so."""
+    if not shard.is_named():
+        (shard.path.parent / MANIFEST).unlink(missing_ok=True)  # it would list files of another pool or model
+    own = bool(read_info(shard.path))
+    return embed(shard.items, encoder, out=shard.path, on_error=on_error, force=force or own, runtime=runtime)
+
+
+def _summed(folder: Path, shards: Sequence[_Shard], found: Sequence[Embedded]) -> Sharded:
+    """The result of a call, after the manifest is written if all shards are there."""
+    missing = tuple(number for number, shard in enumerate(shards) if not shard.is_named())
+    rows = [each.shape[0] for each in found]
+    if not missing:
+        infos = [read_info(shard.path) for shard in shards]
+        rows = [info["rows"] for info in infos]
+        widths = sorted({info["dims"] for info in infos})
+        if len(widths) > 1:
+            raise InvalidInput(f"the shards in {folder} have embeddings of {widths[0]} and of {widths[-1]} numbers")
+        write_manifest(folder, rows, {"embeddings": [shard.path.name for shard in shards]})
+    skipped = {name: fault for each in found for name, fault in each.skipped.items()}
+    notes = tuple(dict.fromkeys(each.note for each in found if each.note))
+    return Sharded(folder, sum(rows), found[0].shape[1], sum(each.made for each in found), skipped, missing, notes)

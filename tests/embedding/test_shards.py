@@ -1,0 +1,106 @@
+"""Shards of embeddings: their rows are those of one file, only what is missing or damaged is embedded, and the manifest is last."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distil.data.array_files import read_column
+from distil.data.items import Items
+from distil.embedding import shards as module
+from distil.embedding.encoders import encoder_named
+from distil.embedding.shards import embed_shards
+from distil.errors import DataNotFound, InvalidInput
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A table of 10 texts whose embedding is (length, 1), and shards of 4 rows in place of 4,096."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(module, "_BLOCK", 4)
+    Path("sizes_of_shards.py").write_text(
+        "def encode(texts):\n"
+        "    with open('calls', 'a') as file:\n"
+        "        file.writelines(f'{text}\\n' for text in texts)\n"
+        "    return [[len(text), 1] for text in texts]\n"
+    )
+    Path("pool.csv").write_text("id,text\n" + "".join(f"t{i},{'x' * (i + 1)}\n" for i in range(10)))
+
+
+def made(**given):
+    """Embed the pool, and return the result and the lengths of the texts that went through the model."""
+    Path("calls").unlink(missing_ok=True)
+    found = embed_shards("pool.csv", "sizes_of_shards:encode", "emb", rows_per_shard=4, **given)
+    return found, [len(line) for line in Path("calls").read_text().split()] if Path("calls").exists() else []
+
+
+def test_shards_hold_the_rows_of_the_pool(here):
+    found, lengths = made()
+    assert (found.rows, found.dims, found.made, found.missing) == (10, 2, 10, ())
+    assert sorted(lengths) == list(range(1, 11))
+    assert [len(np.load(f"emb/0000{k}.npy")) for k in range(3)] == [4, 4, 2]
+    column = read_column("emb")
+    assert column.values.tolist() == [[i + 1, 1] for i in range(10)]
+    assert column.names == [f"t{i}" for i in range(10)]
+
+
+def test_only_missing_and_damaged_shards_are_embedded_again(here):
+    made()
+    manifest = Path("emb/manifest.json").read_bytes()
+    found, lengths = made()
+    assert (found.made, found.notes, lengths) == (0, (), [])
+    Path("emb/00002.npy").unlink()
+    raw = bytearray(Path("emb/00001.npy").read_bytes())
+    raw[-1] ^= 1
+    Path("emb/00001.npy").write_bytes(raw)
+    found, lengths = made()
+    assert sorted(lengths) == [5, 6, 7, 8, 9, 10]
+    assert any("00001.npy" in note for note in found.notes)
+    assert read_column("emb").values[:, 0].tolist() == list(range(1, 11))
+    assert Path("emb/manifest.json").read_bytes() == manifest
+
+
+def test_parts_are_independent_and_the_last_writes_the_manifest(here):
+    found, lengths = made(part=(2, 2))
+    assert (sorted(lengths), found.missing) == ([5, 6, 7, 8], (0, 2))
+    with pytest.raises(DataNotFound, match=r"without a manifest\.json"):
+        read_column("emb")
+    found, lengths = made(part=(1, 2))
+    assert (sorted(lengths), found.missing, found.rows) == ([1, 2, 3, 4, 9, 10], (), 10)
+    assert len(read_column("emb")) == 10
+
+
+def test_another_pool_takes_the_manifest_away_until_all_its_shards_are_there(here):
+    made()
+    Path("pool.csv").write_text("id,text\n" + "".join(f"u{i},{'y' * (i + 2)}\n" for i in range(6)))
+    found, _ = made(part=(1, 2))
+    assert found.missing == (1,)
+    assert not Path("emb/manifest.json").exists()
+    found, _ = made()
+    assert read_column("emb").values[:, 0].tolist() == list(range(2, 8))
+
+
+def test_skipped_items_have_no_row(here):
+    texts = ['"a"', "null", '"abc"', '"b"', '"ab"']
+    Path("pool.jsonl").write_text("".join(f'{{"id": "t{i}", "text": {text}}}\n' for i, text in enumerate(texts)))
+    found = embed_shards("pool.jsonl", "sizes_of_shards:encode", "emb", rows_per_shard=4, on_error="skip")
+    assert list(found.skipped) == ["t1"]
+    column = read_column("emb")
+    assert (column.names, column.values[:, 0].tolist()) == (["t0", "t2", "t3", "t4"], [1, 3, 1, 2])
+
+
+def test_faults(here):
+    with pytest.raises(InvalidInput, match="rows_per_shard must be a multiple of 4, got 6"):
+        embed_shards("pool.csv", "sizes_of_shards:encode", "emb", rows_per_shard=6)
+    with pytest.raises(InvalidInput, match="K from 1 to N, got 0/3"):
+        made(part=(0, 3))
+    with pytest.raises(InvalidInput, match="the pool has 3 shards, so there is no part 4 of 4"):
+        made(part=(4, 4))
+    with pytest.raises(InvalidInput, match="no content or files to identify"):
+        embed_shards(Items(lambda row: "text", 3, kind="texts"), encoder_named("sizes_of_shards:encode", None), "emb")
+    Path("emb").mkdir()
+    np.save("emb/00000.npy", np.zeros((2, 2)))
+    with pytest.raises(InvalidInput, match=r"00000\.npy is not as distil embed left it"):
+        made()
+    assert np.load("emb/00000.npy").shape == (2, 2)
