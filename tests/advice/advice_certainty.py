@@ -67,6 +67,9 @@ def certainty_files():
     for name, options in (("uniform", {}), ("active", {"sampling": "active"})):
         distil.evaluate(probs="c-certain.npy", n=150, out=f"c-{name}.csv", seed=3, **options)
         fill(f"c-{name}.csv")
+    lines = Path("c-uniform.csv").read_text().splitlines()
+    first = [line if place < 101 else line.rpartition(",")[0] + "," for place, line in enumerate(lines)]
+    Path("c-begun.csv").write_text("\n".join(first) + "\n")
     Path("c-damaged.csv").write_text(Path("c-uniform.csv").read_text().replace(",uniform,", ",evenly,", 1))
     project("c-none")
     project("c-chosen", *((row, False) for row in ORDER[:9]))
@@ -111,6 +114,7 @@ CERTAINTY = [
         partial(finish, "c-random.csv", labeled="c-hard.csv", error=0.1),
     ),
     ("fill in the column label", partial(evaluate, "c-blank.csv"), partial(evaluate, "c-blank.csv", "c-random.csv")),
+    ("label all items of the sheets, then draw more", partial(again, "c-begun.csv"), partial(again, "c-uniform.csv")),
     ("label all of them", partial(evaluate, "c-gap.csv"), partial(evaluate, "c-random.csv")),
     (
         "pass those of one way, and the others as labeled",

@@ -85,6 +85,8 @@ def test_the_first_part_of_a_random_order_serves(pool):
     assert found["labels"] == 30
     assert found["mean"] == (probs[ids].argmax(1) == truth[ids]).mean()
     assert "30 of 50 items drawn have a label" in found["notes"][0]
+    with pytest.raises(InvalidInput, match=r"20 items drawn before have no label yet"):
+        drawn("more.csv", labels="half.csv", n=5)
     half[0]["label"] = "" if half[0]["label"] else "1"
     half[1]["label"] = half[1]["label"] or "1"
     gaps = [{**row, "label": "" if int(row["draw"]) == 3 else row["label"]} for row in half]

@@ -49,7 +49,7 @@ def evaluate(
 
     Args:
         probs: A file of class probabilities, (N, C), one row for each item of the pool, such as ``.npy`` or ``.csv``.
-        labels: The labels: sheets that this command wrote, files of ids with labels, or a labeling project; one or several. Beside
+        labels: The labels: sheets that this command wrote, files of ids with labels, or a labeling project; one or several. With
             sheets, other files only give labels; without sheets, the ids of a file are taken to be drawn at random.
         labeled: Files of ids with labels that the model was trained on; they are no part of the pool. One or several.
         classes: The classes of the columns of probs, in their order, where labels are their names: a list, or text such as

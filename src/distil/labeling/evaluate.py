@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from distil.errors import DistilWarning, InvalidInput, nearest
+from distil.errors import DistilWarning, InvalidInput, counted, nearest
 from distil.functional.estimates import (
     Estimate,
     active_chances,
@@ -183,14 +183,18 @@ def next_draws(test: Test, n: object, sampling: Sampling | None, sample: Sample 
         seed: Seed of the draws; the same seed and number of earlier draws give the same items.
 
     Raises:
-        InvalidInput: ``n`` is out of range, or the sample was drawn in another way.
+        InvalidInput: ``n`` is out of range, the sample was drawn in another way, or draws have no label yet.
     """
     design = (sampling or "uniform") if sample is None else sample.sampling
     if sampling not in (None, design):
         raise InvalidInput(
             f"the sample was drawn in another way, {design}; go on with that, or begin a new sample without these labels"
         )
-    before = 0 if sample is None else max(draw.first + draw.times - 1 for draw in sample.draws)
+    if sample is not None and sample.waiting:
+        raise InvalidInput(
+            f"{counted(sample.waiting, 'item')} drawn before have no label yet; label all items of the sheets, then draw more"
+        )
+    before = 0 if sample is None else sum(draw.times for draw in sample.draws)
     generator = np.random.default_rng(Rng(seed).child("evaluate", before).integer())
     if design == "uniform":
         left = test.rows if sample is None else np.setdiff1d(test.rows, sample.rows)

@@ -143,6 +143,7 @@ class Sample:
         origin: Where the labels come from, for messages.
         notes: Sentences on what was read, and on what had to be assumed.
         of_project: Whether a project drew its items.
+        waiting: Number of further draws that have no label yet.
     """
 
     rows: Rows
@@ -153,6 +154,7 @@ class Sample:
     origin: str
     notes: tuple[str, ...]
     of_project: bool = False
+    waiting: int = 0
 
     @property
     def sampling(self) -> Sampling:
@@ -369,16 +371,19 @@ def _of_sheets(
     ordered = sorted(drawn, key=lambda row: drawn[row].first)
     labeled = [row for row in ordered if row in known]
     uniform = all(draw.sampling == "uniform" for draw in drawn.values())
-    notes = list(notes)
+    notes, waiting = list(notes), 0
     if uniform and labeled and ordered[: len(labeled)] == labeled and len(labeled) < len(ordered):
         notes.append(
-            f"{len(labeled):,} of {len(ordered):,} items drawn have a label; the first of a random order, they serve"
+            f"{len(labeled):,} of {len(ordered):,} items drawn have a label; they are the first of a random order, so they are "
+            "a random sample too"
         )
+        waiting = len(ordered) - len(labeled)
         ordered = labeled
     rows = np.array(ordered, dtype=np.int64)
     _check_answered(arrays, rows, known, origin)
     draws, labels = tuple(drawn[row] for row in ordered), tuple(known[row] for row in ordered)
-    return Sample(rows, draws, labels, known, np.array(sorted(before), dtype=np.int64), origin, tuple(notes))
+    earlier = np.array(sorted(before), dtype=np.int64)
+    return Sample(rows, draws, labels, known, earlier, origin, tuple(notes), waiting=waiting)
 
 
 # --------------------------------------------------------------------------------------------------------------- projects
