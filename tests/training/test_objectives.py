@@ -68,6 +68,9 @@ def test_least_squares_by_steps_reach_the_solution():
     assert float(module.bias.detach()) == pytest.approx(3, abs=1e-3)
     assert found.accuracies[-1] == pytest.approx(1, abs=1e-5)
     assert found.accuracies[0] < found.accuracies[-1]
+    deep = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)).double()
+    with pytest.raises(InvalidInput, match=r"training diverged.*, or bring the targets to mean 0 and deviation 1"):
+        fit(deep, x, 1e6 * y, config, num_classes=1, rng=Rng(0), task="regression")
     with pytest.raises(InvalidInput, match=r"expected predictions of shape \(40, 2\) for num_classes=2, got \(40, 1\)"):
         fit(
             module,

@@ -407,9 +407,10 @@ class _Training:
         return tqdm(total=self.config.n_epoch, desc="fit", unit="epoch", leave=False, disable=hidden)
 
     def _divergence(self, what: str, epoch: int, lr: float) -> InvalidInput:
+        scale = ", or bring the targets to mean 0 and deviation 1" if self.task == "regression" else ""
         return InvalidInput(
             f"the training diverged: {what} in epoch {epoch}, at a learning rate of {lr:.3g}; "
-            f"lower FitConfig.lr (now {self.config.lr:g})"
+            f"lower FitConfig.lr (now {self.config.lr:g}){scale}"
         )
 
 
