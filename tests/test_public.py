@@ -249,6 +249,7 @@ HEAVY = (
     "scipy",
     "skorch",
     "pyarrow",
+    "openpyxl",
     "mlflow",
     "jinja2",
     "filelock",

@@ -246,7 +246,7 @@ def test_rows_that_a_spreadsheet_changed_beyond_recognition_are_all_named(tmp_pa
 
 
 def test_a_workbook_is_refused_in_words(project, sheet):
-    book = sheet.with_suffix(".xlsx")
+    book = sheet.with_suffix(".ods")
     book.write_bytes(b"PK\x03\x04 [Content_Types].xml")
     with pytest.raises(InvalidInput, match=r"is a workbook or another zip archive; save its sheet as CSV \(UTF-8\)"):
         answer_sheet(project, book)

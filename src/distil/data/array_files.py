@@ -65,8 +65,8 @@ def read_column(
     """Read an array with one row for every example, and the ids of the rows.
 
     Args:
-        path: A file that ends in ``.npy``, ``.npz``, ``.safetensors``, ``.parquet``, ``.csv``, ``.tsv``, ``.json`` or
-            ``.jsonl``, or a folder of shards (:mod:`distil.data.shards`); ``FILE#COLUMN`` names the column too.
+        path: A file that ends in ``.npy``, ``.npz``, ``.safetensors``, ``.parquet``, ``.csv``, ``.tsv``, ``.xlsx``,
+            ``.json`` or ``.jsonl``, or a folder of shards (:mod:`distil.data.shards`); ``FILE#COLUMN`` names the column too.
         column: The array to read: a key of ``.npz`` and ``.safetensors``; in tables a column of lists, or a column or pattern
             (``"e*"``) of columns of numbers. Default: the only array, or the only column of lists; in a table without one, all
             columns of numbers except ``id``, ``label`` and the index that pandas writes; columns of text are left out.
@@ -326,6 +326,7 @@ _READERS: Final[dict[str, Callable[[Path, str | None, str | None, Quoting | None
     ".parquet": _table,
     ".csv": _table,
     ".tsv": _table,
+    ".xlsx": _table,
     ".json": _table,
     ".jsonl": _table,
 }

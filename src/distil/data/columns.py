@@ -40,18 +40,21 @@ class Rows:
     Attributes:
         values: The columns of numbers, (N, D) float32, or float64 if that was asked for or is stored.
         cells: The other columns, (N,) each, with their cells as the file has them.
-        places: The number of each row, (N,): its line from 1 in a text file, else its row from 0.
+        places: The number of each row, (N,): its line from 1 in a text file, its row from 1 in a workbook, else its row from 0.
         n_empty: Number of rows that were left out because they hold nothing.
+        remark: The remark of the table.
     """
 
     values: NDArray[Any]
     cells: list[list[Any]]
     places: Sequence[int]
     n_empty: int = 0
+    remark: str = ""
 
     def note(self, path: Path) -> str:
-        """A sentence on the rows that were left out; empty if there are none."""
-        return f"left out {counted(self.n_empty, 'empty row')} of {path.name}" if self.n_empty else ""
+        """Sentences on the sheets and the rows that were left out; empty if there are none."""
+        empty = f"left out {counted(self.n_empty, 'empty row')} of {path.name}" if self.n_empty else ""
+        return "; ".join(filter(None, (self.remark, empty)))
 
 
 class UpToLast:
@@ -99,6 +102,7 @@ class Table(ABC):
         sample: Column -> its first cells.
         header: Whether the file names its columns.
         escaped: Whether texts that begin like a formula may have a leading ``'``; see :mod:`distil.data.cells`.
+        remark: A sentence on what of the file is not read, such as further sheets; else empty.
         left_out: Column -> the reason why it is not a feature: it is the first and counts rows, is an index that pandas or R
             wrote (or a level of one: several first columns without a name, or called level_0, level_1, ...), or holds ids or
             nothing.
@@ -109,6 +113,7 @@ class Table(ABC):
     unit: str = "row"
     header: bool = True
     escaped: bool = False
+    remark: str = ""
 
     def __init__(
         self,

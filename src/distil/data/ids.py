@@ -252,9 +252,9 @@ def read_ids(path: str | Path, quoting: Quoting | None = None) -> ListedIds:
     """Read a list of ids, with labels or without: of labeled examples, of candidates, of examples to leave out.
 
     Args:
-        path: A file in one of these formats: ``.txt`` with one id per line; ``.csv``, ``.tsv`` or ``.parquet`` with the columns
-            ``id`` and optionally ``label`` (without a column ``id``, the first column holds the ids; in a file of two columns
-            without a header, the second holds the labels); ``.json`` or ``.jsonl`` of objects with ``id`` and optionally
+        path: A file in one of these formats: ``.txt`` with one id per line; ``.csv``, ``.tsv``, ``.xlsx`` or ``.parquet`` with the
+            columns ``id`` and optionally ``label`` (without a column ``id``, the first column holds the ids; in a file of two
+            columns without a header, the second holds the labels); ``.json`` or ``.jsonl`` of objects with ``id`` and optionally
             ``label``, or of bare ids; ``.npy`` of text, or of whole numbers, which are row numbers of the pool. Or a folder with a
             folder of images for each class: the ids are the paths of the images below it, the labels are the names of the folders.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
@@ -409,7 +409,7 @@ def without_blank_rows(table: Table, rows: Rows, ids: Sequence[Any]) -> Rows:
     kept = [place for place, cells in enumerate(zip(*everything.cells, strict=True)) if not all(map(is_no_text, cells))]
     cells = [[column[place] for place in kept] for column in rows.cells]
     n_empty = rows.n_empty + len(ids) - len(kept)
-    return Rows(rows.values[kept], cells, [rows.places[place] for place in kept], n_empty)
+    return Rows(rows.values[kept], cells, [rows.places[place] for place in kept], n_empty, rows.remark)
 
 
 def _id_columns(table: Table) -> tuple[str, str | None]:
@@ -510,6 +510,7 @@ _ID_READERS: Final[dict[str, Callable[[Path, Quoting | None], ListedIds]]] = {
     ".txt": _txt_ids,
     ".csv": _table_ids,
     ".tsv": _table_ids,
+    ".xlsx": _table_ids,
     ".json": _table_ids,
     ".jsonl": _table_ids,
     ".parquet": _table_ids,

@@ -68,9 +68,9 @@ def open_pool(
 
     Args:
         source: A path: a folder of images (with subfolders; ids are paths below it), a data set saved by ``datasets``, a table
-            (``.csv``, ``.tsv``, ``.json``, ``.jsonl``, ``.parquet``) of texts or image paths, a ``.txt`` file with one text per
-            line, or an array (see :func:`distil.data.array_files.read_column`). Or an object: an array, a data frame, a list of
-            texts, a map-style Dataset of inputs, tuples or dicts, or a ``datasets.Dataset``.
+            (``.csv``, ``.tsv``, ``.xlsx``, ``.json``, ``.jsonl``, ``.parquet``) of texts or image paths, a ``.txt`` file with one
+            text per line, or an array (see :func:`distil.data.array_files.read_column`). Or an object: an array, a data frame, a
+            list of texts, a map-style Dataset of inputs, tuples or dicts, or a ``datasets.Dataset``.
         column: The column of texts or image paths, or several columns of texts, ``"title,body"``, which are joined by line ends.
             Default: one with a usual name, such as ``text`` or ``path``, or the only column that may hold them.
         ids: The ids: a column of the table, a file of ids, or a sequence. Default: the column ``id``; else, for images in a
@@ -355,10 +355,10 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
 
 
 def _holds_words(table: Table, column: str) -> bool:
-    """Whether a column that begins with numbers is one of texts: by its usual name, or in csv and tsv by any of its cells."""
+    """Whether a column that begins with numbers is one of texts: by its usual name, or where all cells are texts by any of them."""
     if table.kinds[column] != "number":
         return False
-    if column.lower() in TEXTS or ending(table.path) not in (".csv", ".tsv"):
+    if column.lower() in TEXTS or ending(table.path) not in (".csv", ".tsv", ".xlsx"):
         return column.lower() in TEXTS
     cells = table.read([], [column], Runtime()).cells[0]
     return not all(

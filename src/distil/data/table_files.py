@@ -1,4 +1,4 @@
-"""Readers of tables (csv, tsv, JSON, JSON lines, Parquet) as named columns, whose kind is decided by their content.
+"""Readers of tables (csv, tsv, workbooks, JSON, JSON lines, Parquet) as named columns, whose kind is decided by their content.
 
 :func:`open_table` reads the first rows only; ``Table.read`` reads the file once, in time linear in its cells.
 """
@@ -10,7 +10,7 @@ import itertools
 import re
 from array import array
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +32,14 @@ from distil.data.headers import (
     is_number,
 )
 from distil.data.parquet_files import ParquetTable
+from distil.data.workbooks import read_sheet
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
 
 Quoting = Literal["minimal", "none"]
 """Whether cells of csv and tsv may be quoted (``"minimal"``) or quotes are part of the text (``"none"``)."""
 
-TABLE_FILES: Final = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+TABLE_FILES: Final = (".csv", ".tsv", ".xlsx", ".json", ".jsonl", ".parquet")
 """File endings that :func:`open_table` reads."""
 
 _SAMPLE_CELLS: Final = 200_000
@@ -53,8 +54,8 @@ def open_table(
     """Open a table and read its header and first rows.
 
     Args:
-        path: A file that ends in ``.csv``, ``.tsv``, ``.json`` or ``.jsonl``, plain or compressed, or in ``.parquet``. Any other
-            file is read as csv.
+        path: A file that ends in ``.csv``, ``.tsv``, ``.json`` or ``.jsonl``, plain or compressed, or in ``.parquet`` or
+            ``.xlsx``. Any other file is read as csv.
         asked: Column names that the user gave; a first row that holds one of them is the header.
         errors: How to treat bytes of csv and tsv that are not UTF-8; see :func:`distil.data.file_readers.reading_text`.
         quoting: Whether cells of csv and tsv may be quoted; default: ``"minimal"`` for csv, and for tsv if
@@ -62,15 +63,22 @@ def open_table(
 
     Raises:
         InvalidInput: The file is damaged.
-        MissingPackage: The file is Parquet and pyarrow is not installed.
+        MissingPackage: The file is Parquet and pyarrow is not installed, or a workbook and openpyxl is not.
     """
+    if quoting not in (None, *get_args(Quoting)):
+        raise InvalidInput(f"quoting must be one of {', '.join(get_args(Quoting))}; got {quoting!r}")
     kind = ending(path)
     if kind == ".parquet":
         return ParquetTable(path)
-    return JsonTable(path) if kind in (".json", ".jsonl") else DelimitedTable(path, asked, errors, quoting)
+    if path.suffix.lower() == ".xlsx":
+        sheet = read_sheet(path)
+        return TextTable(path, sheet.cells, asked, unit="row", escaped=False, remark=sheet.note)
+    if kind in (".json", ".jsonl"):
+        return JsonTable(path)
+    return TextTable(path, lambda _: _delimited(path, errors, quoting), asked, unit="line", escaped=True)
 
 
-# ------------------------------------------------------------------------------------------------------------ csv and tsv
+# ------------------------------------------------------------------------------------------------- csv, tsv and workbooks
 
 
 @dataclass(frozen=True)
@@ -92,8 +100,8 @@ class _Dialect:
         return csv.reader(lines, delimiter=self.delimiter, strict=strict, skipinitialspace=self.delimiter == " ")
 
 
-class DelimitedTable(Table):
-    """A csv or tsv file.
+class TextTable(Table):
+    """A table whose cells are texts: a csv or tsv file, or a sheet of a workbook.
 
     In csv, cells may be quoted, and the delimiter is the comma, semicolon, tab or bar that cuts the first lines into rows of one
     length, or the one that a first line such as ``sep=;`` names; columns of numbers may be separated by blanks too. In tsv, the
@@ -102,26 +110,30 @@ class DelimitedTable(Table):
 
     Args:
         path: The file.
+        rows: Begins to read, given the columns whose cells are used, and yields the rows, each with its line or row from 1.
         asked: Column names that the user gave; None entries are ignored.
-        errors: How to treat bytes that are not UTF-8; see :func:`distil.data.file_readers.reading_text`.
-        quoting: Whether cells may be quoted; default: ``"none"`` for tsv, else ``"minimal"``.
+        unit: What messages call a row.
+        escaped: See :class:`~distil.data.columns.Table`.
+        remark: See :class:`~distil.data.columns.Table`.
     """
 
-    unit = "line"
-    escaped = True
-
     def __init__(
-        self, path: Path, asked: Sequence[str | None] = (), errors: str = "strict", quoting: Quoting | None = None
+        self,
+        path: Path,
+        rows: Callable[[Collection[int]], Generator[tuple[int, list[str]]]],
+        asked: Sequence[str | None] = (),
+        *,
+        unit: str,
+        escaped: bool,
+        remark: str = "",
     ) -> None:
-        if quoting not in (None, *get_args(Quoting)):
-            raise InvalidInput(f"quoting must be one of {', '.join(get_args(Quoting))}; got {quoting!r}")
-        self._errors, self._quoting = errors, quoting
-        with closing(_delimited(path, errors, quoting)) as rows:
-            lines, sample = _sampled(UpToLast(rows, _is_empty_row))
+        self._rows, self.unit, self.escaped, self.remark = rows, unit, escaped, remark
+        with closing(rows(())) as found:
+            lines, sample = _sampled(UpToLast(found, _is_empty_row))
         first, body = _named_index(sample, asked, path)
         if body and all(len(row) != len(first) for row in body):
             raise InvalidInput(
-                f"{path}, line {lines[1]}: expected {len(first)} columns as in line {lines[0]}, got {len(body[0])}; remove any "
+                f"{path}, {unit} {lines[1]}: expected {len(first)} columns as in {unit} {lines[0]}, got {len(body[0])}; remove any "
                 "title or comment above the names of the columns"
             )
         self.header = len(first) > len((sample or [first])[0]) or is_header(first, body, asked, str(path))
@@ -162,14 +174,14 @@ class DelimitedTable(Table):
         chosen, kept = ([place_of[name] for name in names] for names in (numbers, others))
         values, lines = array("d" if wide else "f"), array("q")
         cells: list[list[Any]] = [[] for _ in kept]
-        rows = UpToLast(_delimited(self.path, self._errors, self._quoting), _is_empty_row)
+        rows = UpToLast(self._rows({*chosen, *kept}), _is_empty_row)
         for line, row in self._below_header(rows, runtime):
             values.extend(self._floats(line, row, chosen, hint))
             for column, place in zip(cells, kept, strict=True):
                 column.append(row[place])
             lines.append(line)
         matrix = np.frombuffer(values, np.float64 if wide else np.float32) if values else np.empty(0, np.float32)
-        return Rows(matrix.reshape(len(lines), len(chosen)), cells, lines, rows.n_empty)
+        return Rows(matrix.reshape(len(lines), len(chosen)), cells, lines, rows.n_empty, self.remark)
 
     def _floats(self, line: int, row: Sequence[str], chosen: Sequence[int], hint: str) -> list[float]:
         cells = [row[place] for place in chosen]

@@ -77,6 +77,7 @@ EXTRAS = {
     "transformers": "text",
     "sentence_transformers": "text",
     "pyarrow": "table",
+    "openpyxl": "excel",
     "datasets": "hf",
     "tensorboard": "tensorboard",
     "mlflow": "mlflow",
