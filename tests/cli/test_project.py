@@ -183,7 +183,7 @@ def test_what_an_import_leaves_out(project, ok):
         (["project", "export", "p", "x.csv", "--format", "coca"], 2, "did you mean 'coco'"),
         (["project", "sttus", "p"], 2, "No such command 'sttus'"),
         (["next", "p", "--n", "0", "--out", "s.csv"], 2, "n must be a whole number from 1 on"),
-        (["next", "p", "--n", "2", "--out", "s.xlsx"], 2, "ends in .csv"),
+        (["next", "p", "--n", "2", "--out", "s.ods"], 2, "ends in .csv or .xlsx"),
         (["answer", "p", "texts.csv"], 2, "lacks columns of a sheet"),
     ],
 )

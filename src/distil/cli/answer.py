@@ -17,11 +17,12 @@ def answer(project: PathLike, sheet: PathLike, *, new_classes: bool = False) -> 
 
     Args:
         project: The folder of the project.
-        sheet: The sheet.
+        sheet: The sheet, as ``.csv`` or ``.xlsx``.
         new_classes: Make a class of each label that is none yet; without this, such a label is taken for a misspelling.
 
     Returns:
-        The document that ``--json`` prints: ``recorded``, ``duplicates``, ``blank``, ``changed`` and ``repeated``.
+        The document that ``--json`` prints: ``recorded``, ``duplicates``, ``blank``, ``changed``, ``repeated`` and
+        ``note``.
 
     Raises:
         InvalidInput: It is not a sheet of this project, or a row holds an unknown class or word; nothing is recorded then.
@@ -35,6 +36,8 @@ def answer(project: PathLike, sheet: PathLike, *, new_classes: bool = False) -> 
 def act(given: dict[str, Any]) -> int:
     """Record, and say what became of the rows."""
     done = answer(**given)
+    if done["note"]:
+        print_note(done["note"])
     if done["changed"]:
         print_note(
             f"{len(done['changed']):,} rows were answered differently before, and the first answer was kept; the first: "

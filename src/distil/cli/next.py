@@ -30,6 +30,8 @@ def next_(
 ) -> dict[str, Any]:
     """Write the items to label next as a sheet to fill in, in any spreadsheet program.
 
+    A workbook (``.xlsx``) has the images as pictures, and the classes as lists to pick from; a ``.csv`` file names the images.
+
     Fill in the column label with names of classes, or the column answer with skip, unsure or flag; rows may stay blank. Then::
 
         distil answer PROJECT sheet.csv
@@ -42,7 +44,7 @@ def next_(
     Args:
         project: The folder of the project.
         n: The number of items.
-        out: The file to write, ``.csv``, which must be new.
+        out: The file to write, ``.csv`` or ``.xlsx``, which must be new.
         who: The person who fills in the sheet; default: the name of the user's account.
         ties: Only items on which people disagree and no label has the most votes, to one more person.
         suspects: Only labeled items whose label is probably wrong, the most probable error first, for a second look.
@@ -60,6 +62,7 @@ def next_(
 
     Raises:
         InvalidInput: The file exists, or no item is left for this person.
+        MissingPackage: The file is a workbook and openpyxl is not installed.
     """
     from distil.cli.options import out_of
     from distil.errors import InvalidInput, whole_number
@@ -75,7 +78,7 @@ def next_(
         raise InvalidInput(f"random_share must be a number from 0 to 1, got {random_share!r}")
     if ties + suspects + relabel > 1:
         raise InvalidInput("ties, suspects and relabel are different lists of items; ask for one of them")
-    out_of(out, (".csv",))
+    out_of(out, (".csv", ".xlsx"))
     path, name = path_of("out", out), person(who)
     again = suspects or relabel
     shown: dict[str, Shown] = {}

@@ -19,7 +19,9 @@ from distil.labeling.project import Project
 from distil.labeling.recording import no_class
 from distil.labeling.spreadsheets import is_spreadsheet_form, meant
 from distil.labeling.table_rows import cells_of, contents, write_records
-from distil.system.files import FAULTS_OF_FILES, replacing
+from distil.labeling.workbook_sheets import as_workbook
+from distil.system.files import FAULTS_OF_FILES, publish, replacing
+from distil.system.imports import optional
 
 WORDS = ("skip", "unsure", "flag")
 """What the column ``answer`` of a sheet may hold."""
@@ -39,6 +41,7 @@ class Answered:
         blank: Number of rows without an answer, which stay with the person.
         changed: The ids of rows that were recorded before with another answer, which was kept.
         repeated: Number of further copies of rows in the sheet; they are in none of the other numbers.
+        note: A sentence on the sheets of a workbook that were not read; empty if there are none.
     """
 
     recorded: int
@@ -46,6 +49,7 @@ class Answered:
     blank: int
     changed: tuple[str, ...]
     repeated: int
+    note: str = ""
 
 
 def write_sheet(
@@ -59,14 +63,16 @@ def write_sheet(
     check: bool = False,
     shown: Mapping[str, Shown] | None = None,
 ) -> list[str]:
-    """Hand out items to a person as a csv file to fill in; returns their ids, at most ``n``.
+    """Hand out items to a person as a csv file or a workbook to fill in; returns their ids, at most ``n``.
 
     The columns are ``id``; ``text`` or ``file``, where the items have one; ``label`` and ``answer``, to fill in; ``who``; and
-    ``key``, by which each row counts once. The items stay with the person until the sheet is answered or they are released.
+    ``key``, by which each row counts once. A workbook also has a column ``picture``, if the items are
+    images, and lists of the classes and answers to pick from. The items stay with the person until the sheet is answered or they
+    are released.
 
     Args:
         project: The project.
-        path: The file, which must not exist.
+        path: The file, ``.csv`` or ``.xlsx``, which must not exist.
         who: The name of the person.
         n: The number of items.
         selector: The order of the items that are not queued.
@@ -77,10 +83,14 @@ def write_sheet(
 
     Raises:
         InvalidInput: The file exists, or no item may be handed out to this person.
+        MissingPackage: The file is a workbook and openpyxl is not installed.
     """
     path = Path(path).expanduser()
     if path.exists():
         raise InvalidInput(f"{path} exists, and may hold answers; choose another name")
+    is_workbook = path.suffix.lower() == ".xlsx"
+    if is_workbook:
+        optional("openpyxl", f"writing {path.name}")  # before a model is fitted
     sheet = f"{project.id}.{uuid.uuid4().hex[:16]}"
     ids = hand_out(project, who, n, selector, tab=sheet, lasting=True, ties=ties, check=check)
     if not ids:
@@ -90,7 +100,12 @@ def write_sheet(
     items = project.items(ids)
     try:
         _keep(project, sheet, {item: shown[item] for item in ids if item in shown} if shown else {})
-        write_records(_records(sheet, items, who), path)
+        records = _records(sheet, items, who)
+        if is_workbook:
+            choices = {"label": project.classes, "answer": WORDS}
+            publish(path, as_workbook(records, items, choices, path.name))
+        else:
+            write_records(records, path)
     except BaseException:
         project.release(ids, who, who)
         raise
@@ -131,7 +146,7 @@ def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = Fals
 
     Args:
         project: The project that wrote the sheet.
-        path: The sheet, as csv or another table.
+        path: The sheet, as csv, a workbook or another table.
         new_classes: Whether labels that are no class yet become classes.
 
     Raises:
@@ -159,7 +174,7 @@ def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = Fals
     if faults:
         more = f"\n... and {len(faults) - _FAULTS:,} more rows" if len(faults) > _FAULTS else ""
         raise InvalidInput("\n".join(faults[:_FAULTS]) + more)
-    return _recorded(project, rows)
+    return replace(_recorded(project, rows), note=table.remark)
 
 
 class _Sheet:

@@ -76,12 +76,7 @@ class Previews:
         return self._sizes[place]
 
     def _made(self, item: Item, size: str) -> bytes:
-        path = str(item.path)
-        _check_file(path)
-        header = _header(path)
-        shrink = None if header is None else _shrink(header, SIZES[size])
-        image = open_image(path, item.id, shrink=shrink, ground=_checkered, lift=True)
-        image.thumbnail((SIZES[size], SIZES[size]), Image.Resampling.LANCZOS)
+        image = shown_at(item, SIZES[size])
         out = io.BytesIO()
         if max(image.size) <= _SMALL:
             image.save(out, "PNG")
@@ -96,6 +91,21 @@ class Previews:
                 self._bytes += len(content)
             while self._bytes > _KEPT:
                 self._bytes -= len(self._kept.popitem(last=False)[1])
+
+
+def shown_at(item: Item, side: int) -> Image.Image:
+    """The image of an item, with at most ``side`` pixels a side.
+
+    Raises:
+        InvalidInput: Its file is gone, damaged or too large.
+    """
+    path = str(item.path)
+    _check_file(path)
+    header = _header(path)
+    shrink = None if header is None else _shrink(header, side)
+    image = open_image(path, item.id, shrink=shrink, ground=_checkered, lift=True)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
 
 
 def _check_file(path: str) -> None:
