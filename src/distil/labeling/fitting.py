@@ -159,7 +159,7 @@ def snapshot_of(
         project: The project; it is only read.
         features: The rows of its items.
         version: Number of the fit, which also seeds its random choices.
-        strategy: The strategy; default: :func:`distil.labeling.choosing.automatic`.
+        strategy: The strategy; default: ``auto``.
         share: Share of random items.
         n: Number of items to choose.
     """
@@ -189,7 +189,7 @@ def chosen_by_model(
         n: Number of items to choose.
         model: The model that embeds the items; see :func:`distil.labeling.features.item_features`.
         weights: Weights of a timm model.
-        strategy: The strategy; default: :func:`distil.labeling.choosing.automatic`.
+        strategy: The strategy; default: ``auto``.
         share: Share of random items.
         seed: Seed of the random choices.
         runtime: Device and progress bar of the model.

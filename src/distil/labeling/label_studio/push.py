@@ -34,7 +34,7 @@ class PushSettings:
     """How items are chosen and sent.
 
     Attributes:
-        strategy: The strategy; default: :func:`distil.labeling.choosing.automatic`.
+        strategy: The strategy; default: ``auto``.
         share: Share of random items.
         seed: Seed of the random choices.
         model: The model that embeds the items; see :func:`distil.labeling.features.item_features`.
