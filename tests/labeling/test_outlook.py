@@ -41,6 +41,23 @@ def test_people_may_stop_where_the_curve_is_flat():
     assert found.sentences[1:] == (f"you may stop: 50 more labels would add at most {most:.1f} points",)
 
 
+def test_people_are_rarely_sent_home_while_labels_are_worth_the_work():
+    """Points of ten random items each: noisy curves, drawn anew, of a project whose true gain is known."""
+    rng = np.random.default_rng(0)
+
+    def stopped(labels, curve):
+        points = [
+            Window(int(n), 10, rng.binomial(10, share) / 10, 0, 1) for n, share in zip(labels, curve, strict=True)
+        ]
+        return outlook(points, None, 700, 1000).may_stop
+
+    early, late = np.arange(1, 9) * 30 - 11, np.arange(1, 13) * 100
+    gain = 1.6 * (229**-0.45 - 279**-0.45)  # what the next 50 labels add to the early curve
+    assert gain > 2 * WORTH
+    assert sum(stopped(early, 0.92 - 1.6 * early**-0.45) for _ in range(20)) <= 2
+    assert sum(stopped(late, np.full(12, 0.9)) for _ in range(10)) >= 6
+
+
 def test_the_forecast_looks_no_further_than_the_open_items():
     assert outlook(windows(0.9 - 1.5 * LABELS**-0.55), None, 7, 1000).forecast.more == 7
 
