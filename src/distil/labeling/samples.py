@@ -371,7 +371,8 @@ def _of_sheets(
     ordered = sorted(drawn, key=lambda row: drawn[row].first)
     labeled = [row for row in ordered if row in known]
     uniform = all(draw.sampling == "uniform" for draw in drawn.values())
-    notes, waiting = list(notes), 0
+    notes = list(notes)
+    waiting = 0
     if uniform and labeled and ordered[: len(labeled)] == labeled and len(labeled) < len(ordered):
         notes.append(
             f"{len(labeled):,} of {len(ordered):,} items drawn have a label; they are the first of a random order, so they are "
