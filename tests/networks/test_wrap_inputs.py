@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_sequence
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import StackDataset, TensorDataset
 
@@ -15,6 +16,7 @@ from distil.errors import UnsupportedModel
 from distil.networks.wrap import wrap
 from distil.selection.learner import Learner
 from distil.selection.select import select
+from distil.training.config import FitConfig
 
 N = 20
 X = torch.randn(N, 8, generator=torch.Generator().manual_seed(0))
@@ -157,3 +159,39 @@ def test_one_tensor_for_a_model_of_two_arguments_is_refused_by_name(case):
     learner.label([0, 1, 2], [0, 1, 2])
     with pytest.raises(UnsupportedModel, match=message):
         learner.fit()
+
+
+class Recurrent(nn.Module):
+    """Reads padded sequences with their lengths, or packed ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.drop, self.head = nn.GRU(4, 6, batch_first=True), nn.Dropout(0.3), nn.Linear(6, 3)
+
+    def forward(self, x, lengths=None):
+        if lengths is not None:
+            x = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        return self.head(self.drop(self.rnn(x)[1][-1]))
+
+
+def test_packed_sequences_are_minibatches(case):
+    rows = [X[row].repeat(row % 5 + 1).reshape(-1, 4) for row in range(N)]
+    net = Recurrent()
+
+    def padded(examples):
+        return {"x": pad_sequence(examples, batch_first=True), "lengths": torch.tensor(list(map(len, examples)))}
+
+    def packed(examples):
+        return pack_sequence(examples, enforce_sorted=False)
+
+    for strategy in ("margin_sampling", "badge", "entropy_sampling_dropout"):
+        with case(strategy):
+            expected = select(strategy, net, rows, 4, collate=padded).tolist()
+            assert select(strategy, net, rows, 4, collate=packed).tolist() == expected
+    weights = []
+    for collate in (padded, packed):
+        learner = Learner(rows, net, "badge", num_classes=3, fit=FitConfig(n_epoch=2), collate=collate, seed=0)
+        learner.label(range(12), [0, 1, 2] * 4)
+        learner.fit()
+        weights.append(learner.module.head.weight)
+    assert torch.equal(*weights)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from distil.errors import DistilError, InvalidInput, UnsupportedModel
 from distil.networks.module_state import is_exported
@@ -52,7 +53,9 @@ def rows_of(batch: Any) -> int | None:  # noqa: ANN401 - any return value of a c
 
 
 def _lengths(batch: Any) -> Iterator[int]:  # noqa: ANN401
-    if isinstance(batch, (Tensor, np.ndarray)):
+    if isinstance(batch, PackedSequence):
+        yield int(batch.batch_sizes[0])
+    elif isinstance(batch, (Tensor, np.ndarray)):
         if batch.ndim:
             yield len(batch)
     elif isinstance(batch, Mapping):

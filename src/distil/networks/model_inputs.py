@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from distil.errors import UnsupportedModel
 from distil.networks.base import LABELS
@@ -100,6 +101,8 @@ def inputs_of(batch: Any, read: Callable[[Any], Any] | None, module: nn.Module, 
     """
     if read is not None:
         return read(batch)
+    if isinstance(batch, PackedSequence):
+        return batch
     many = isinstance(batch, (list, tuple)) and len(batch) > 0 and isinstance(batch[0], (Tensor, Mapping, np.ndarray))
     x = batch[0] if many else batch
     n = len(parameters.required)
@@ -137,6 +140,8 @@ def placed(x: Any, device: torch.device, dtype: torch.dtype | None, *, arrays: b
     """
     if arrays and isinstance(x, np.ndarray) and x.dtype.kind in "fiub":
         x = torch.from_numpy(np.ascontiguousarray(x))
+    if isinstance(x, PackedSequence):
+        return x.to(device, dtype if dtype is not None and x.data.is_floating_point() else x.data.dtype)
     if isinstance(x, Tensor):
         return x.to(device, dtype if dtype is not None and x.is_floating_point() else x.dtype, non_blocking=True)
     return _each(x, lambda value: placed(value, device, dtype, arrays=arrays))
@@ -154,6 +159,10 @@ def _each(x: Any, change: Callable[[Any], Any]) -> Any:  # noqa: ANN401
 
 def first_rows(x: Any, n: int, *, repeat: bool = False) -> Any:  # noqa: ANN401
     """The first ``n`` rows of each tensor and list of texts; with ``repeat``, the first row ``n`` times if there are fewer."""
+    if isinstance(x, PackedSequence):
+        padded, lengths = pad_packed_sequence(x, batch_first=True)
+        parts = first_rows((padded, lengths), n, repeat=repeat)
+        return pack_padded_sequence(*parts, batch_first=True, enforce_sorted=False)
     if isinstance(x, Tensor):
         return x[:1].repeat(n, *[1] * (x.dim() - 1)) if repeat and len(x) < n else x[:n]
     if isinstance(x, list) and x and all(isinstance(text, str) for text in x):
