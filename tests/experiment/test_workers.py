@@ -1,4 +1,4 @@
-"""Processes that share a list of tasks."""
+"""Executors: tasks and actors give the same results in this process and in several, whatever is killed."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from distil.errors import DistilWarning, RunError
-from distil.experiment.workers import run_in_processes
+from distil.system.executor import Processes, Serial, executor_named
 
 
 def _nothing():
@@ -33,20 +33,20 @@ def _later(state, task, report):
 @pytest.mark.slow
 def test_processes_do_every_task_and_report():
     steps = []
-    assert run_in_processes(_nothing, _later, [4, 2, 3], 2, steps.append) == [True, True, False]
+    assert Processes(2).map(_nothing, _later, [4, 2, 3], steps.append) == [True, True, False]
     assert sorted(steps) == [2, 3, 4]
 
 
 @pytest.mark.slow
 def test_a_killed_worker_is_an_error_that_says_so():
     with pytest.raises(RunError, match="a worker process was killed"):
-        run_in_processes(_nothing, _killed, [1, 2, 3], 2, lambda _: None)
+        Processes(2).map(_nothing, _killed, [1, 2, 3], lambda _: None)
 
 
 @pytest.mark.slow
 def test_an_error_of_a_task_is_that_of_all():
     with pytest.raises(RunError, match="is wrong"):
-        run_in_processes(_nothing, _wrong, [1, 2], 2, lambda _: None)
+        Processes(2).map(_nothing, _wrong, [1, 2], lambda _: None)
 
 
 def _no_memory():
@@ -57,7 +57,7 @@ def _no_memory():
 def test_an_error_before_the_first_task_is_that_of_all(capfd):
     """The pool would report an initializer that fails as a killed process, and print its traceback."""
     with pytest.raises(MemoryError, match="for the data"):
-        run_in_processes(_no_memory, _later, [1, 2], 2, lambda _: None)
+        Processes(2).map(_no_memory, _later, [1, 2], lambda _: None)
     assert capfd.readouterr() == ("", "")
 
 
@@ -73,7 +73,7 @@ def _warned(state, task, report):
 @pytest.mark.slow
 def test_warnings_of_the_processes_are_issued_in_this_one(capfd):
     with pytest.warns() as caught:
-        assert run_in_processes(_nothing, _warned, [1, 2], 2, lambda _: None) == [True, True]
+        assert Processes(2).map(_nothing, _warned, [1, 2], lambda _: None) == [True, True]
     assert sorted((str(each.message), each.category) for each in caught) == [
         ("1 is lost", DistilWarning),
         ("2 is lost", UserWarning),
@@ -89,5 +89,56 @@ def _masked(state, task, report):
 def test_processes_see_no_interrupt_even_while_they_start():
     """Each would print a traceback; the parent gets the interrupt too, and stops them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert run_in_processes(_nothing, _masked, [1, 2], 2, lambda _: None)
+    assert Processes(2).map(_nothing, _masked, [1, 2], lambda _: None)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+class _Counter:
+    """An actor: the sum of its messages."""
+
+    def __init__(self, first):
+        self.total = first
+
+
+def _add(counter, message):
+    if isinstance(message, str):
+        if not os.path.exists(message):
+            open(message, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return counter.total
+    counter.total += message
+    return counter.total, os.getpid()
+
+
+def test_actors_in_this_process_keep_their_state():
+    with executor_named(None).actors(_Counter, [10, 20]) as actors:
+        assert dict(actors.ask(_add, {0: 1, 1: 2})) == {0: (11, os.getpid()), 1: (22, os.getpid())}
+        assert dict(actors.ask(_add, {1: 2})) == {1: (24, os.getpid())}
+    assert Serial().map(_nothing, _later, [4, 3], lambda _: None) == [True, False]
+
+
+@pytest.mark.slow
+def test_actors_in_processes_keep_their_state_and_come_back_empty_after_a_kill(tmp_path):
+    with Processes(2).actors(_Counter, [10, 20, 30]) as actors:
+        first = dict(actors.ask(_add, {0: 1, 1: 1, 2: 1}))
+        assert [first[k][0] for k in range(3)] == [11, 21, 31]
+        assert first[0][1] == first[2][1] != first[1][1]
+        assert dict(actors.ask(_add, {1: 1}))[1] == (22, first[1][1])
+        # The process of actors 0 and 2 is killed: both are made anew, and actor 1 goes on.
+        found = dict(actors.ask(_add, {0: str(tmp_path / "killed"), 1: 1, 2: 1}))
+        assert found[0] == 10
+        assert found[1][0] == 23
+        assert found[2][0] in (31, 32)  # its message may have been done before
+        assert dict(actors.ask(_add, {2: 0}))[2][0] == 31
+        os.kill(first[1][1], signal.SIGKILL)  # between two rounds
+        assert dict(actors.ask(_add, {1: 5}))[1][0] == 25
+
+
+def _always_killed(state, message):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_an_actor_that_is_always_killed_is_an_error():
+    with pytest.raises(RunError, match="killed several times"), Processes(1).actors(_Counter, [1]) as actors:
+        list(actors.ask(_always_killed, {0: None}))

@@ -41,7 +41,7 @@ from distil.experiment.oracles import MakeOracle, oracle_of, with_oracle
 from distil.experiment.results import run_of, run_path
 from distil.experiment.run import Run
 from distil.experiment.split import split
-from distil.experiment.workers import Report, run_in_processes
+from distil.system.executor import Processes, Report
 from distil.system.imports import named_object
 
 Task = tuple[str, int]
@@ -104,7 +104,7 @@ def run_all(
             runs.show(task, run_of(config, *task))  # an altered record ends here, before any training
         if workers > 1:
             prepare = partial(_prepared, config.document)
-            outcomes = run_in_processes(prepare, _advanced, tasks, workers, bar.update)
+            outcomes = Processes(workers).map(prepare, _advanced, tasks, bar.update)
         else:
             outcomes = [runs.advance(task) for task in tasks]
         for number, task in enumerate(tasks):

@@ -1,4 +1,8 @@
-"""A list of tasks done by several processes."""
+"""Where work is done: in this process, or in several.
+
+An executor does tasks that share only what each process prepares (shards to embed, runs of a comparison), and holds actors, whose
+state stays in their process and changes by messages (shards to select from).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,14 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from distil.errors import DistilWarning, RunError
 
@@ -23,58 +29,232 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 Report = Callable[[int], object]
 
-_SECONDS = 0.1  # between two reads of the processes' reports
+_SECONDS: Final = 0.1  # between two reads of the processes' reports
+_RESTARTS: Final = 3  # of one process during one round of messages
 
 
-def run_in_processes(
-    prepare: Callable[[], State],
-    work: Callable[[State, Task, Report], Result],
-    tasks: Sequence[Task],
-    workers: int,
-    report: Report,
-) -> list[Result]:
-    """Do every task in one of several processes, and return their results in the order of the tasks.
+class Actors(ABC, Generic[State]):
+    """States in one place each, which change by messages. A state that is lost is made anew, and is then as ``make`` returns it."""
 
-    Tasks are started in order. The processes are spawned, not forked, and end when this one ends, even if it is killed; tasks
-    must tolerate that. Their warnings are issued in this process.
+    @abstractmethod
+    def ask(self, work: Callable[[State, Any], Result], messages: Mapping[int, Any]) -> Iterator[tuple[int, Result]]:
+        """Call ``work`` with the state of each actor and its message; its number and result, in the order in which they are done.
+
+        Args:
+            work: A function of a module, which other processes import.
+            messages: Number of an actor -> its message.
+        """
+
+
+class Executor(ABC):
+    """A place where work is done; the results do not depend on it."""
+
+    @abstractmethod
+    def map(
+        self,
+        prepare: Callable[[], State],
+        work: Callable[[State, Task, Report], Result],
+        tasks: Sequence[Task],
+        report: Report,
+    ) -> list[Result]:
+        """Do every task, and return their results in the order of the tasks.
+
+        Args:
+            prepare: Called before the first task, once in each process; returns the state that its tasks share.
+            work: Does one task; called with the state, the task, and a function that reports finished steps.
+            tasks: The tasks.
+            report: Called in this process with the steps that the tasks report.
+        """
+
+    @abstractmethod
+    def actors(self, make: Callable[[Task], State], keys: Sequence[Task]) -> AbstractContextManager[Actors[State]]:
+        """A context with an actor for each key, whose state ``make(key)`` is made at its first message."""
+
+
+class Serial(Executor):
+    """This process."""
+
+    def map(
+        self,
+        prepare: Callable[[], State],
+        work: Callable[[State, Task, Report], Result],
+        tasks: Sequence[Task],
+        report: Report,
+    ) -> list[Result]:
+        """See ``Executor.map``."""
+        state = prepare()
+        return [work(state, task, report) for task in tasks]
+
+    @contextmanager
+    def actors(self, make: Callable[[Task], State], keys: Sequence[Task]) -> Iterator[Actors[State]]:
+        """See ``Executor.actors``."""
+        yield _Here(make, keys)
+
+
+class _Here(Actors[State]):
+    """Actors in this process."""
+
+    def __init__(self, make: Callable[[Task], State], keys: Sequence[Task]) -> None:
+        self._state = cache(lambda number: make(keys[number]))
+
+    def ask(self, work: Callable[[State, Any], Result], messages: Mapping[int, Any]) -> Iterator[tuple[int, Result]]:
+        """See ``Actors.ask``."""
+        for number, message in messages.items():
+            yield number, work(self._state(number), message)
+
+
+class Processes(Executor):
+    """Several processes of this machine. They are spawned, not forked, and end when this one ends, even if it is killed.
 
     Args:
-        prepare: Called once in each process, before its first task; returns the state that its tasks share.
-        work: Does one task; called with the state, the task, and a function that reports finished steps.
-        tasks: The tasks.
-        workers: Number of processes; at most one per task is started.
-        report: Called in this process with the steps that the others report.
-
-    Raises:
-        RunError: A process was killed, for example because memory ran out.
+        workers: Number of processes; at most one per task or actor is started.
     """
-    context = multiprocessing.get_context("spawn")
-    reports: multiprocessing.queues.SimpleQueue[int | Warning] = context.SimpleQueue()
-    pool = ProcessPoolExecutor(
-        min(workers, len(tasks)), mp_context=context, initializer=_start, initargs=(prepare, work, reports)
-    )
-    left: set[Future[Result]] = set()
-    try:
-        with _interrupts_later():
-            futures: list[Future[Result]] = [pool.submit(_do, task) for task in tasks]
-        left = set(futures)
-        while left:
-            done, left = wait(left, timeout=_SECONDS, return_when=FIRST_COMPLETED)
-            while not reports.empty():
-                _passed_on(reports.get(), report)
-            for future in done:
-                future.result()  # raises the error of the task at once
-        return [future.result() for future in futures]
-    except BrokenProcessPool:
-        raise RunError(
-            "a worker process was killed, perhaps because memory ran out; finished steps are on disk: run the same command "
-            "again with fewer workers"
-        ) from None
-    finally:
-        for process in (pool._processes or {}).values():
-            if left:  # interrupted: tasks are still running
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(
+        self,
+        prepare: Callable[[], State],
+        work: Callable[[State, Task, Report], Result],
+        tasks: Sequence[Task],
+        report: Report,
+    ) -> list[Result]:
+        """See ``Executor.map``. Tasks are started in order; warnings of the processes are issued in this one.
+
+        Raises:
+            RunError: A process was killed, for example because memory ran out.
+        """
+        context = multiprocessing.get_context("spawn")
+        reports: multiprocessing.queues.SimpleQueue[int | Warning] = context.SimpleQueue()
+        pool = ProcessPoolExecutor(
+            min(self.workers, len(tasks)), mp_context=context, initializer=_start, initargs=(prepare, work, reports)
+        )
+        left: set[Future[Result]] = set()
+        try:
+            with _interrupts_later():
+                futures: list[Future[Result]] = [pool.submit(_do, task) for task in tasks]
+            left = set(futures)
+            while left:
+                done, left = wait(left, timeout=_SECONDS, return_when=FIRST_COMPLETED)
+                while not reports.empty():
+                    _passed_on(reports.get(), report)
+                for future in done:
+                    future.result()  # raises the error of the task at once
+            return [future.result() for future in futures]
+        except BrokenProcessPool:
+            raise RunError(
+                "a worker process was killed, perhaps because memory ran out; finished steps are on disk: run the same command "
+                "again with fewer workers"
+            ) from None
+        finally:
+            for process in (pool._processes or {}).values():
+                if left:  # interrupted: tasks are still running
+                    process.terminate()
+            pool.shutdown(cancel_futures=True)
+
+    @contextmanager
+    def actors(self, make: Callable[[Task], State], keys: Sequence[Task]) -> Iterator[Actors[State]]:
+        """See ``Executor.actors``. The cores of the machine are divided between the processes."""
+        lanes = [_Lane(max(1, (os.cpu_count() or 1) // self.workers)) for _ in range(min(self.workers, len(keys)))]
+        try:
+            yield _InProcesses(make, keys, lanes)
+        finally:
+            for lane in lanes:
+                lane.close()
+
+
+class _Lane:
+    """One process, started at its first call and again when it was killed.
+
+    Args:
+        threads: Number of threads that it computes with.
+
+    Attributes:
+        restarts: Number of times that the process was ended.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.restarts = 0
+        self._threads = threads
+        self._pool: ProcessPoolExecutor | None = None
+        self._running = weakref.WeakSet[Future[Any]]()  # calls of the present process
+
+    def submit(self, *call: Any) -> Future[Any]:  # noqa: ANN401
+        """Call a function in the process."""
+        try:
+            future = self._process().submit(*call)
+        except BrokenProcessPool:  # it was killed between two calls
+            self.close()
+            future = self._process().submit(*call)
+        self._running.add(future)
+        return future
+
+    def restart_after(self, lost: Future[Any]) -> None:
+        """End the process after a call of it was lost, unless that was a call of an earlier process."""
+        if lost in self._running:
+            self.close()
+
+    def close(self) -> None:
+        """End the process, with what it is doing."""
+        if self._pool is not None:
+            for process in (self._pool._processes or {}).values():
                 process.terminate()
-        pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+            self.restarts += 1
+            self._running.clear()
+
+    def _process(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_lane, initargs=(self._threads,))
+            with _interrupts_later():
+                self._pool.submit(os.getpid)  # starts the process
+        return self._pool
+
+
+class _InProcesses(Actors[State]):
+    """Actors that are distributed over processes in turn."""
+
+    def __init__(self, make: Callable[[Task], State], keys: Sequence[Task], lanes: Sequence[_Lane]) -> None:
+        self._make = make
+        self._keys = keys
+        self._lanes = lanes
+
+    def ask(self, work: Callable[[State, Any], Result], messages: Mapping[int, Any]) -> Iterator[tuple[int, Result]]:
+        """See ``Actors.ask``. A process that was killed is started again, and the messages that it had not answered are sent again.
+
+        Raises:
+            RunError: A process was killed several times.
+        """
+        most = [lane.restarts + _RESTARTS for lane in self._lanes]
+        running = {self._sent(number, work, message): number for number, message in messages.items()}
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                number = running.pop(future)
+                place = number % len(self._lanes)
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    self._lanes[place].restart_after(future)
+                    if self._lanes[place].restarts > most[place]:
+                        raise RunError(
+                            "a worker process was killed several times, perhaps because memory ran out; run again with smaller "
+                            "shards"
+                        ) from None
+                    running[self._sent(number, work, messages[number])] = number
+                else:
+                    yield number, result
+
+    def _sent(self, number: int, work: Callable[[State, Any], Any], message: Any) -> Future[Any]:  # noqa: ANN401
+        lane = self._lanes[number % len(self._lanes)]
+        return lane.submit(_ask, self._make, self._keys[number], number, work, message)
+
+
+def executor_named(name: str | None) -> Executor:
+    """The executor of that name: ``"processes"``, one for each core; None or ``"serial"``: this process."""
+    return Processes(os.cpu_count() or 1) if name == "processes" else Serial()
 
 
 def _passed_on(said: int | Warning, report: Report) -> None:
@@ -128,9 +308,26 @@ def _portable(text: str, category: type[Warning]) -> Warning:
     return (DistilWarning if issubclass(category, DistilWarning) else UserWarning)(text)
 
 
+def _start_lane(threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import torch  # lazily: processes without actors need none
+
+    torch.set_num_threads(threads)
+
+
+_states: dict[int, Any] = {}
+
+
+def _ask(make: Callable[[Any], Any], key: Any, number: int, work: Callable[[Any, Any], Any], message: Any) -> Any:  # noqa: ANN401
+    if number not in _states:
+        _states[number] = make(key)
+    return work(_states[number], message)
+
+
 def _do(task: Any) -> Any:  # noqa: ANN401
     if _worker is None:
-        raise RuntimeError("the process was not started by run_in_processes")
+        raise RuntimeError("the process was not started by Processes.map")
     return _worker.work(_worker.state(), task, _worker.report)
 
 
