@@ -1,6 +1,7 @@
 """Classifiers of scikit-learn, unchanged: columns, embeddings, committees, texts, and a learner of them."""
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from scipy.sparse import coo_array, csr_array, csr_matrix
@@ -535,3 +536,43 @@ def test_a_learner_fits_an_estimator_that_can_predict_only_when_fitted():
     learner.label(range(12), NAMES[:12])
     learner.fit()
     assert len(learner.query(3)) == 3
+
+
+class Own:
+    """A classifier with the methods of scikit-learn, whose scores and classes are as given."""
+
+    def __init__(self, scores, classes):
+        self.scores, self.classes_ = scores, classes
+
+    def fit(self, x, y):
+        return self
+
+    def predict(self, x):
+        return [self.classes_[0]] * len(x)
+
+    def predict_proba(self, x):
+        return self.scores(PROBS[: len(x)])
+
+
+PROBS = np.random.default_rng(3).dirichlet(np.ones(3), 30)
+
+
+def test_scores_are_probabilities_in_the_order_of_the_classes(case, refuses):
+    x, names = np.zeros((30, 2)), ["ant", "bee", "cow"]
+    expected = select_from("margin_sampling", 4, probs=PROBS).tolist()
+    for kind, scores in {"array": np.asarray, "frame": lambda p: pandas.DataFrame(p, columns=names)}.items():
+        with case(kind):
+            assert select("margin_sampling", Own(scores, names), x, 4).tolist() == expected
+    with refuses(
+        UnsupportedModel, "Own.predict_proba returned the columns cow, bee, ant, and its classes_ are ant, bee, cow"
+    ):
+        select("margin_sampling", Own(lambda p: pandas.DataFrame(p[:, ::-1], columns=names[::-1]), names), x, 4)
+    with refuses(UnsupportedModel, "Own.predict_proba returned -", "expected probabilities from 0 to 1"):
+        select("margin_sampling", Own(lambda p: p + np.array([-1, 1, 0]), names), x, 4)
+
+
+def test_an_ensemble_in_place_of_the_data_is_named(refuses):
+    with refuses(
+        InvalidInput, "data must be", "got RandomForestClassifier, which is a model; check the order of the arg"
+    ):
+        Learner(RandomForestClassifier(), np.zeros((4, 2)), "margin_sampling", num_classes=2)

@@ -248,6 +248,15 @@ def _check_table(table: Any, name: str) -> None:  # noqa: ANN401
         raise InvalidInput(f"{name} is a column of numbers; pass a data frame, {name}.to_frame()")
 
 
+@runtime_checkable
+class _Fitted(Protocol):
+    """An estimator of scikit-learn, fitted or not."""
+
+    def fit(self, X: Any, y: Any) -> Any: ...  # noqa: ANN401, N803
+
+    def predict(self, X: Any) -> Any: ...  # noqa: ANN401, N803
+
+
 def _check_map_style(data: Any, name: str) -> None:  # noqa: ANN401
     """Refuse data that cannot be read by position, or whose items are not the examples that the caller means."""
     what = None
@@ -258,7 +267,7 @@ def _check_map_style(data: Any, name: str) -> None:  # noqa: ANN401
             what = f"a dict; pass one of its values: {', '.join(f'{name}[{key!r}]' for key in data)}"
     elif isinstance(data, (str, bytes, bytearray, memoryview)):
         what = f"{type(data).__name__}; pass a list of examples, or distil.open_pool(path) for a file or folder"
-    elif isinstance(data, nn.Module):  # a Sequential has a length and items
+    elif isinstance(data, (nn.Module, _Fitted)):  # a Sequential and an ensemble have a length and items
         what = f"{type(data).__name__}, which is a model; check the order of the arguments"
     elif isinstance(data, DataLoader):
         what = f"a DataLoader; pass its data set, {name}.dataset"

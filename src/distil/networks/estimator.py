@@ -112,11 +112,23 @@ class Estimator(Fitted, Samples):
             )
         self._checked = True
 
+    def _check_order(self, returned: Any) -> None:  # noqa: ANN401
+        """Refuse scores in a data frame whose columns have the names of the classes in another order."""
+        own = list(map(str, _classes(self._final).tolist()))
+        named = list(map(str, getattr(returned, "columns", own)))
+        if named != own and sorted(named) == sorted(own):
+            raise UnsupportedModel(
+                f"{name_of(self.estimator)}.{self._scores} returned the columns {', '.join(named)}, and its classes_ are "
+                f"{', '.join(own)}; return the columns in the order of classes_"
+            )
+
     def _logits(self, seen: Any) -> Tensor:  # noqa: ANN401
         """Logits (B, C) from the classifier's scores."""
         self._check_one_label(seen)
         with self._explained():
-            scores = np.asarray(self._ask(seen))
+            returned = self._ask(seen)
+        self._check_order(returned)
+        scores = np.asarray(returned)
         if self._scores == "decision_function" and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], 1)
         if scores.ndim != 2 or scores.shape[1] != len(self._columns):
@@ -129,6 +141,10 @@ class Estimator(Fitted, Samples):
                 raise UnsupportedModel(
                     f"the rows of {name_of(self.estimator)}.predict_proba do not sum to 1; multi-label models, whose columns are "
                     'labels of their own, need task="multilabel"'
+                )
+            if len(scores) and float(scores.min()) < -_SLACK:
+                raise UnsupportedModel(
+                    f"{name_of(self.estimator)}.predict_proba returned {float(scores.min()):.3g}; expected probabilities from 0 to 1"
                 )
             scores = np.log(np.maximum(scores, _TINY))
         return torch.from_numpy(_placed(scores, self._columns, len(self.classes), float(np.log(_TINY))))
@@ -146,7 +162,7 @@ def is_estimator(model: object) -> bool:
 def named_classes(model: object) -> NDArray[Any] | None:
     """The classes of a fitted estimator, in the order of its columns; None for unfitted ones and for other models."""
     own = getattr(steps_of(model)[1], "classes_", None) if is_estimator(model) else None
-    return None if own is None or isinstance(own, list) else np.asarray(own)
+    return None if own is None or _are_of_outputs(own) else np.asarray(own)
 
 
 def all_classes(estimators: Sequence[object]) -> NDArray[Any]:
@@ -185,11 +201,16 @@ def _classes(final: object) -> NDArray[Any]:
     classes = getattr(final, "classes_", None)
     if classes is None:
         raise UnsupportedModel(f"{type(final).__name__} is not fitted; call its fit first")
-    if isinstance(classes, list):
+    if _are_of_outputs(classes):
         raise UnsupportedModel(
             f'{type(final).__name__} has {len(classes)} outputs; multi-label models need task="multilabel"'
         )
     return np.asarray(classes)
+
+
+def _are_of_outputs(classes: object) -> bool:
+    """Whether classes are those of several outputs, a list of arrays; a list of labels is that of one output."""
+    return isinstance(classes, list) and any(np.ndim(each) for each in classes)
 
 
 def _columns(own: NDArray[Any], classes: NDArray[Any], name: str) -> NDArray[Any]:
