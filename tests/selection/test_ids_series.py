@@ -249,3 +249,16 @@ def test_a_frame_for_a_pipeline_that_reads_texts_is_refused():
     both = pandas.DataFrame({"id": range(4), "body": texts})
     with pytest.raises(UnsupportedModel, match=r"2 rows of \d examples: .*data\['text'\]"):
         select("margin_sampling", pipeline, both, 2)
+
+
+def test_a_float_is_no_name_that_is_a_whole_number(refuses):
+    names = [2**53 + row for row in range(N)]  # 2**53 + 1 as a float is 2**53
+    for value in (np.array([2**53 + 1], float), [float(2**53 + 1)], pandas.Series([2.0**53])):
+        with refuses(
+            InvalidInput, "exclude has the floating-point number 9007199254740992.0; convert ids to whole numbers"
+        ):
+            select_from("core_set", 2, embeddings=X, names=names, exclude=value)
+    halves = [row + 0.5 for row in range(N)]
+    assert 3 not in select_from("core_set", N - 1, embeddings=X, names=halves, exclude=[3.5])
+    with refuses(InvalidInput, "exclude has an id that is missing; leave it out"):
+        select_from("core_set", 2, embeddings=X, exclude=pandas.array([3, None], dtype="Int64"))

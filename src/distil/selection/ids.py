@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -200,7 +201,10 @@ class IdReader:
             raise InvalidInput(
                 f"{argument} has booleans among other ids; pass ids without them, or a mask of booleans only"
             )
-        if (wrong := next((value for value in unknown if isinstance(value, float)), None)) is not None:
+        if any(isinstance(value, float) and math.isnan(value) for value in values):
+            raise InvalidInput(f"{argument} has an id that is missing; leave it out")
+        floats = [(value, row) for value, row in zip(values, rows, strict=True) if isinstance(value, float)]
+        if (wrong := next((value for value, row in floats if row < 0 or not self._is_float(row)), None)) is not None:
             raise InvalidInput(
                 f"{argument} has the floating-point number {wrong!r}; convert ids to whole numbers, as with .astype(int)"
             )
@@ -218,6 +222,10 @@ class IdReader:
                 f"{begin!r}{hint}"
             )
         return torch.tensor(rows, dtype=torch.long)
+
+    def _is_float(self, row: int) -> bool:
+        """Whether the name of a row is a floating-point number; one that equals a whole number may be another, rounded."""
+        return isinstance(scalar(self.name(row)), float)
 
     def _rows_named(self, values: list[Any]) -> list[int]:
         """The row of each name, -1 for others: of the name itself, of the text of a number or tuple, or of a text like it."""
