@@ -161,7 +161,10 @@ def test_names_of_classes_are_distinct_and_of_one_kind(case):
         (["a", "a"], "classes must be at least two distinct names"),
         ([1, True], "classes must be at least two distinct names"),
         (["a"], "classes must be at least two distinct names"),
-        (["a", "a "], "classes must be at least two distinct names, got .'a', 'a '."),
+        (
+            ["a", "a "],
+            "classes must be at least two distinct names, got .'a', 'a '.; blanks around a name do not count",
+        ),
         (["a", " "], "classes has ' ', which cannot be the name of a class"),
         (["a", float("nan")], "classes has nan, which cannot be the name of a class"),
         ([b"a", b"b"], "classes has b'a', which cannot be the name of a class; pass texts or numbers"),

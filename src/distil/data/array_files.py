@@ -42,12 +42,14 @@ class Column:
         names: The user's ids, one per row, distinct; None if the file has none: positions are then the ids.
         origin: The file, for messages.
         note: Which columns of a table were read and which were left out, as a sentence; empty for files of arrays.
+        header: The names of the columns of a table that were read, in their order; empty for files of arrays.
     """
 
     values: NDArray[Any]
     names: list[str] | None
     origin: str
     note: str = ""
+    header: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -94,7 +96,7 @@ def read_column(
     if reader is None:
         raise InvalidInput(f"{path}: arrays are read from {', '.join(_READERS)}; got {path.suffix or 'no ending'}")
     own_ids = names_column(ids)
-    values, names, note = reader(path, column, own_ids, quoting, as_runtime(runtime))
+    values, names, note, header = reader(path, column, own_ids, quoting, as_runtime(runtime))
     if values.ndim == 0 or len(values) == 0:
         raise InvalidInput(f"{path} has no rows: its shape is {values.shape}")
     listing = None
@@ -107,7 +109,7 @@ def read_column(
         check_as_embedded(path, listing)
     if names is not None and len(names) != len(values):
         raise InvalidInput(f"{listing or ids or path} has {len(names):,} ids, and {path} has {len(values):,} rows")
-    return Column(values, None if names is None else distinct(names, str(path)), str(path), note)
+    return Column(values, None if names is None else distinct(names, str(path)), str(path), note, header)
 
 
 def _split(path: str | Path, column: str | None) -> tuple[Path, str | None]:
@@ -188,7 +190,9 @@ def _joined(
     )
 
 
-Values = tuple[NDArray[Any], list[str] | None, str]  # the array, its ids, and a note on the columns read
+Values = tuple[
+    NDArray[Any], list[str] | None, str, Sequence[str]
+]  # the array, its ids, a note on the columns read, and their names
 
 
 # ---------------------------------------------------------------------------------------- arrays of NumPy and safetensors
@@ -198,7 +202,7 @@ def _npy(path: Path, column: str | None, ids: str | None, _: Quoting | None, __:
     for value in (column, ids):
         if value is not None:
             raise InvalidInput(f"{path} holds one array; there is no column {value!r} in it")
-    return _numbers(path, mapped_npy(path)), None, ""
+    return _numbers(path, mapped_npy(path)), None, "", ()
 
 
 def _numbers(path: Path, values: NDArray[Any]) -> NDArray[Any]:
@@ -212,14 +216,14 @@ def _npz(path: Path, column: str | None, ids: str | None, _: Quoting | None, run
     own = ids if ids is not None else next((key for key in ("ids", "names", ID) if key in file.names), None)
     key = _key(path, column, [name for name in file.names if name != own and name not in LABELS])
     names = None if own is None else listed(file.array(_key(path, own, file.names)), f"{path}: {own}")
-    return _numbers(path, file.array(key)), None if names is None else [as_name(name) for name in names], ""
+    return _numbers(path, file.array(key)), None if names is None else [as_name(name) for name in names], "", ()
 
 
 def _safetensors(path: Path, column: str | None, ids: str | None, _: Quoting | None, __: Runtime) -> Values:
     if ids is not None:
         raise InvalidInput(f"{path} holds numbers only; pass the ids in a separate file")
     file = SafetensorsFile(path)
-    return file.array(_key(path, column, file.names)), None, ""
+    return file.array(_key(path, column, file.names)), None, "", ()
 
 
 def _key(path: Path, key: str | None, keys: Sequence[str]) -> str:
@@ -243,7 +247,7 @@ def _table(path: Path, column: str | None, ids: str | None, quoting: Quoting | N
 
 
 def table_values(table: Table, column: str | None, ids: str | None, runtime: Runtime) -> Values:
-    """The numbers in a table, their ids, and a note on the columns read.
+    """The numbers in a table, their ids, a note on the columns read, and the names of these columns.
 
     Args:
         table: The table.
@@ -262,7 +266,7 @@ def table_values(table: Table, column: str | None, ids: str | None, runtime: Run
     if own is not None:
         names, why = ids_in(table, own, rows, rows.cells[0], asked=ids is not None)
     note = _note(table, chosen, own, why, asked=column is not None)
-    return rows.values, names, "; ".join(filter(None, (note, rows.note(table.path))))
+    return rows.values, names, "; ".join(filter(None, (note, rows.note(table.path)))), chosen if table.header else ()
 
 
 def _value_columns(table: Table, column: str | None, own: str | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence, Set, ValuesView
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -309,9 +309,29 @@ def as_classes(classes: Any, num_classes: int | None = None, what: str = "classe
     texts = [_composed(value) for value in values if isinstance(value, str)]
     if (wrong := with_control(texts)) is not None:
         raise InvalidInput(f"{what} has {wrong!r}, which holds a control character; take it out")
-    if len({*map(str.strip, texts)} or {*values}) < max(2, len(values)):
-        raise InvalidInput(f"{what} must be at least two distinct names, got {values[:_SHOWN]}")
+    distinct = len({*map(str.strip, texts)} or {*values})
+    if distinct < max(2, len(values)):
+        alike = "; blanks around a name do not count" if len({*values}) > max(1, distinct) else ""
+        raise InvalidInput(f"{what} must be at least two distinct names, got {values[:_SHOWN]}{alike}")
     return values
+
+
+def check_columns(columns: Iterable[Any], classes: Sequence[Any], what: str) -> None:
+    """Refuse a table of probabilities whose columns have the names of the classes in another order: they are matched by place.
+
+    Args:
+        columns: The names of the columns of the table; other columns than those of classes may be among them, and names that count
+            columns from 0 are those of pandas.
+        classes: The classes, in the order in which the caller names them.
+        what: The caller's name for the table.
+    """
+    named = [_composed(str(each)) for each in classes]
+    own = [name for name in (_composed(str(column).strip()) for column in columns) if name in named]
+    if own != named and sorted(own) == sorted(named) and own != [str(place) for place in range(len(own))]:
+        raise InvalidInput(
+            f"{what}: the columns are named {', '.join(own[:_SHOWN])}, and the classes are {', '.join(named[:_SHOWN])}; name the "
+            "classes in the order of the columns"
+        )
 
 
 def classes_among(labels: Any, what: str, count: int) -> list[Any]:  # noqa: ANN401 - any argument of a caller

@@ -172,7 +172,7 @@ def _frame(table: FrameTable, column: str | None, ids: Any) -> Items | Minibatch
     chosen = _item_columns(table, column, own)
     if chosen:
         return _table(table, chosen, own, names)
-    values, found, note = table_values(table, column, own, Runtime())
+    values, found, note, _ = table_values(table, column, own, Runtime())
     return _array(values, found if names is None else names, "", note)
 
 

@@ -144,7 +144,8 @@ class Estimator(Fitted, Samples):
                 )
             if len(scores) and float(scores.min()) < -_SLACK:
                 raise UnsupportedModel(
-                    f"{name_of(self.estimator)}.predict_proba returned {float(scores.min()):.3g}; expected probabilities from 0 to 1"
+                    f"{name_of(self.estimator)}.predict_proba returned {float(scores.min()):.3g}; expected probabilities from 0 "
+                    "to 1"
                 )
             scores = np.log(np.maximum(scores, _TINY))
         return torch.from_numpy(_placed(scores, self._columns, len(self.classes), float(np.log(_TINY))))

@@ -27,9 +27,10 @@ from distil.data.arrays import (
     take,
 )
 from distil.data.cells import with_control
-from distil.data.examples import Data, LabeledSet, as_data, form_of, texts_in
-from distil.data.frames import Frame, FrameTable
+from distil.data.examples import Data, LabeledSet, Rows, as_data, form_of, texts_in
+from distil.data.frames import Frame, FrameTable, check_same_order
 from distil.data.headers import is_no_text
+from distil.data.ids import as_name
 from distil.data.labels import is_missing_label, listed
 from distil.data.minibatches import Collate
 from distil.data.tokens import token_bounds
@@ -55,7 +56,10 @@ def as_pool(data: Any, names: Any) -> IdReader:  # noqa: ANN401 - any arguments 
     size = len(data)
     if names is None:
         return IdReader(size, as_names(_names_of(data, size), size, "data.names"), data)
-    return IdReader(size, as_names(names, size), data)
+    names = as_names(names, size)
+    if isinstance(data, Rows):
+        check_same_order(data.original, list(map(as_name, names or ())), "data", "names")
+    return IdReader(size, names, data)
 
 
 def _names_of(data: Data, size: int) -> Sequence[Any] | None:
@@ -316,7 +320,7 @@ def as_array(value: object, argument: str, called: str, task: Task = "classifica
     if (
         isinstance(value, Series) and len(value.shape) == 2 and isinstance(value, Frame)
     ):  # in this order: lazy frames warn
-        value, _, _ = table_values(FrameTable(value), None, None, Runtime())
+        value, *_ = table_values(FrameTable(value), None, None, Runtime())
     if argument in ("embeddings", "rewards", "deviations"):
         return checked_array(value, called, 2)
     if task == "regression":

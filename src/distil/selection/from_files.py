@@ -22,7 +22,7 @@ from distil.data.cells import csv_text
 from distil.data.distances import checked_near, ruler
 from distil.data.ids import ListedIds, names_column, normal, read_ids, read_row_ids
 from distil.data.label_texts import sets_in
-from distil.data.labels import as_classes, as_labels
+from distil.data.labels import as_classes, as_labels, check_columns
 from distil.data.table_files import Quoting
 from distil.data.tokens import token_bounds
 from distil.errors import InvalidInput, MissingSignal
@@ -172,6 +172,8 @@ def request(
     if classes is not None:
         width = classes_in({what: column.values for what, column in arrays.columns.items()})
         named = as_classes(list(map(normal, classes)), width)
+        if "probs" in arrays.columns:
+            check_columns(arrays.columns["probs"].header, named, f"{arrays.columns['probs'].origin}: probs")
     if isinstance(labeled, (str, os.PathLike)):
         labeled = read_ids(Path(labeled))
     if isinstance(labeled, ListedIds):

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from distil.data.arrays import Array, precision_of
 from distil.data.examples import GivenData
-from distil.data.frames import check_same_order, names_in_index, row_names
-from distil.data.labels import as_classes, as_labels, check_labels, labels_of
+from distil.data.frames import Frame, check_same_order, names_in_index, row_names
+from distil.data.ids import as_name
+from distil.data.labels import as_classes, as_labels, check_columns, check_labels, labels_of
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
@@ -276,6 +277,8 @@ def select_from(
         indexes = (row_names(value) for role, value in passed.items() if role in arrays)
         names = next((index for index in indexes if index is not None), None)
     names = as_names(names, size)
+    for role in passed.keys() & arrays.keys():
+        check_same_order(passed[role], list(map(as_name, names or ())), role, "names")
     reader = IdReader(size, names)
     labeled_ids, own_labels = (None, None) if labeled is None else split_pair(labeled, reader, "labeled")
     has_labels = labels is not None or own_labels is not None
@@ -301,6 +304,8 @@ def select_from(
         raise InvalidInput(f"pass {role} (rows of the arrays) or {role}_embeddings (a separate array), not both")
     answers = given if positions is None else {**given, "labeled": (positions, labels)}
     known = None if classes is None else as_classes(classes, classes_in(arrays))
+    if known is not None and isinstance(probs, Frame):
+        check_columns(probs.columns, known, "probs")
     for role, (ids, own) in answers.items():
         _check_unread(task, own, _labels_of(role), ids, names, known)
     strategy, notes = for_arrays(strategy, arrays, labels) if task == "classification" else (strategy, ())
@@ -329,11 +334,17 @@ def select_from(
 
 
 def _check_rows_match(passed: Mapping[str, object]) -> None:
-    """Refuse data frames with the same index in different orders; ``passed``: argument -> the array or frame."""
+    """Refuse frames of which an index has the ids of another in another order, or only some; ``passed``: argument -> array."""
     indexes = {name: index for name, value in passed.items() if (index := names_in_index(value)) is not None}
-    for name in indexes:
+    for name, index in indexes.items():
         first = next(iter(indexes))
         check_same_order(passed[name], indexes[first], name, first)
+        other = next((each for each in index if each not in indexes[first]), None)
+        if other is not None and not {*index}.isdisjoint(indexes[first]):
+            raise InvalidInput(
+                f"{name}: the index has {other!r}, which is not in the index of {first}; pass the same rows in the same order, or "
+                ".to_numpy() if they are and the index is not right"
+            )
 
 
 def _check_unread(
