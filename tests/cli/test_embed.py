@@ -56,7 +56,7 @@ def test_shards(here, said, monkeypatch):
     assert document == expected
     capture = ["select", "--embeddings", "emb", "--strategy", "core_set", "--n", "5", "--out", "picks.csv"]
     assert main(capture) == 0
-    assert sorted(line.split(",")[1] for line in Path("picks.csv").read_text().split()[1:]) == [
+    assert sorted(line.split(",")[1] for line in Path("picks.csv").read_text().splitlines()[1:]) == [
         f"{k}.png" for k in range(5)
     ]
 

@@ -198,7 +198,7 @@ def test_compressed_tables(case, tmp_path):
                     read_column(root / f"y.csv{suffix}")
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_a_folder_without_a_manifest_is_no_array(tmp_path):
     (tmp_path / "x.npz").mkdir()
-    with pytest.raises(FileNotFoundError, match="is not a file"):
+    with pytest.raises(FileNotFoundError, match=r"is a folder without a manifest\.json"):
         read_column(tmp_path / "x.npz")

@@ -61,6 +61,8 @@ def read_manifest(folder: Path) -> Manifest:
         InvalidInput: It is damaged, or of a later version.
     """
     path = folder / MANIFEST
+    if not folder.is_dir():
+        raise DataNotFound(f"there is no folder {folder}")
     if not path.is_file():
         raise DataNotFound(
             f"{folder} is a folder without a {MANIFEST}; a file of an array, or a complete folder of shards was expected. distil "
