@@ -14,6 +14,7 @@ from torch import nn
 import distil
 from distil.cli.next import next_
 from distil.cli.resume import resume
+from distil.labeling import workbook_sheets
 from distil.labeling.events import Event
 from distil.labeling.learning import ProjectLearner
 from distil.labeling.project import Project
@@ -238,7 +239,29 @@ PROJECTS = [
         lambda: trusted(0o644, trust=True),
     ),
     ("others can read the key", lambda: trusted(0o644), renewed),
+    (
+        "ask for fewer items, or write .csv",
+        lambda: pictures(1),
+        lambda: next_(project("pictured", "photos"), 1, out="photos_sheet.csv", who="ann", strategy="random_sampling"),
+    ),
 ]
+
+
+def pictures(most):
+    """Write a sheet with pictures as if they could have at most as many bytes."""
+    before = workbook_sheets._MOST_BYTES
+    workbook_sheets._MOST_BYTES = most
+    try:
+        next_(project("pictured", "photos"), 1, out="photos_sheet.xlsx", who="ann", strategy="random_sampling")
+    finally:
+        workbook_sheets._MOST_BYTES = before
+
+
+def nameless_photo():
+    """Add a folder of an image whose name is not UTF-8 to a project."""
+    Path("latin").mkdir()
+    shutil.copy("pictures/a.png", "latin/\udcff.png")
+    project("latin_names", "latin")
 
 
 def tasks(name, *made):
@@ -335,6 +358,12 @@ RECORDS = [
         ["project", "decide", "few", "--item", "5", "--label", "a"],
     ),
     (
+        "holds bytes that are not UTF-8, which latin.xlsx cannot hold; write .csv",
+        ["next", "latin_names", "--n", "1", "--out", "latin.xlsx", "--strategy", "random_sampling"],
+        None,
+        ["next", "latin_names", "--n", "1", "--out", "latin.csv", "--strategy", "random_sampling"],
+    ),
+    (
         "fill in a sheet without moving cells of other columns",
         ["answer", "sheets", "swapped.csv"],
         lambda: sheet("swapped.csv", label="a"),
@@ -376,6 +405,7 @@ def projects():
     project("flagged", "listed.csv", said=[{"kind": "flag", "who": "ann", "item": "0"}])
     project("zeros", "zeros.csv", said=[{"kind": "flag", "who": "ann", "item": "007"}])
     project("empty")
+    nameless_photo()
     project("sheets", "listed.csv")
     next_("sheets", 4, out="sheet.csv", who="ann")
     swapped("swapped.csv")

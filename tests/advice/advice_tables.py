@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -341,6 +342,18 @@ def embedding(source, out, *more, model="pixels"):
     return ["embed", source, "--model", model, "--out", out, *more]
 
 
+def book(name, *rows, part=None):
+    """Write a workbook of these rows, with one more part of as many bytes; return its name."""
+    made = openpyxl.Workbook()
+    for row in rows:
+        made.active.append(row)
+    made.save(name)
+    if part is not None:
+        with zipfile.ZipFile(name, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            archive.writestr("more", bytes(part))
+    return name
+
+
 def labels(name, content):
     """A command that reads labels, the edit that mends their file, and the command again."""
     command = [*CORE, "--labeled", name]
@@ -352,6 +365,30 @@ TABLES = [
     ("is not UTF-8 text: ", *labels("latin.jsonl", '{"id": 1, "label": "\xe9"}\n')),
     ("add the column id, with ids of the pool", *labels("no_ids.jsonl", '{"id": 1, "label": "a"}\n')),
     ("give every line one, or none", *labels("late.jsonl", '{"id": 1, "label": "a"}\n')),
+    (
+        "holds a formula; copy the column and paste it as values",
+        [*CORE, "--labeled", "formula.xlsx"],
+        lambda: book("formula.xlsx", ["id", "label"], ["1", "a"]),
+        [*CORE, "--labeled", "formula.xlsx"],
+    ),
+    (
+        "MiB; save its sheet as CSV (UTF-8)",
+        [*CORE, "--labeled", "large.xlsx"],
+        lambda: text("large.csv", "id,label\n1,a\n"),
+        [*CORE, "--labeled", "large.csv"],
+    ),
+    (
+        "save it as .xlsx, without a password",
+        [*CORE, "--labeled", "secret.xlsx"],
+        lambda: book("secret.xlsx", ["id", "label"], ["1", "a"]),
+        [*CORE, "--labeled", "secret.xlsx"],
+    ),
+    (
+        "give it the ending of that",
+        [*CORE, "--labeled", "named.xlsx"],
+        lambda: Path("named.xlsx").rename("named.csv"),
+        [*CORE, "--labeled", "named.csv"],
+    ),
     (
         "begin the file with a row of names, such as id,label or e0,e1",
         [*SELECT, "core_set", "--embeddings", "unnamed.csv"],
@@ -516,6 +553,10 @@ def tables():
     for name in ("a.png", "b.png"):
         shutil.copy(f"pictures/{name}", f"mixed/{name}")
     text("no_path2.csv", "id,path\nx,pictures/a.png\ny,\n")
+    book("formula.xlsx", ["id", "label"], ["1", "=A2"])
+    book("large.xlsx", ["id"], part=(1 << 27) + 1)
+    Path("secret.xlsx").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1"))
+    text("named.xlsx", "id,label\n1,a\n")
     with warnings.catch_warnings(action="ignore"):
         skipped("skipped.npy", "skip")
     Path("latin.jsonl").write_bytes('{"id": 1, "label": "\xe9"}\n'.encode("latin-1"))

@@ -75,6 +75,41 @@ def test_from_a_table_to_labels(project, ok):
         assert other.labels() == found
 
 
+def test_from_a_workbook_to_labels_in_workbooks(here, ok, capsys):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [["id", "text"], ["007", "one text"], [8, "=1+1"], ["1-2", "another"], [None, None]]:
+        book.active.append(row)
+    book.active["B3"].data_type = "s"
+    book.create_sheet("about")
+    book.save("texts.xlsx")
+    ok("project", "create", "p", "--classes", "01,b")
+    assert "note: read the sheet 'Sheet' of texts.xlsx, and not 'about'" in ok("project", "add", "p", "texts.xlsx")
+    assert (
+        ok("next", "p", "--n", "3", "--out", "s.xlsx") == "3 items for anna in s.xlsx; then: distil answer p s.xlsx\n"
+    )
+    book = openpyxl.load_workbook("s.xlsx")
+    labels = {"007": "b", "8": 1}  # a number for 01
+    for name, text, label, *_ in book.active.iter_rows(min_row=2):
+        assert text.value == {"007": "one text", "8": "=1+1", "1-2": "another"}[name.value]
+        label.value = labels.get(name.value)
+    book.create_sheet("notes", 0)
+    book.save("s.xlsx")
+    assert main(["answer", "p", "s.xlsx"]) == 2
+    assert "(it has none; read the sheet 'notes' of s.xlsx, and not 'Sheet')" in capsys.readouterr().err
+    book.move_sheet("notes", 1)
+    book.save("s.xlsx")
+    assert json.loads(ok("answer", "p", "s.xlsx", "--json")) == {
+        **dict.fromkeys(("duplicates", "repeated"), 0),
+        **{"recorded": 2, "blank": 1, "changed": [], "note": "read the sheet 'Sheet' of s.xlsx, and not 'notes'"},
+    }
+    assert ok("answer", "p", "s.xlsx") == (
+        "0 rows recorded, 2 before, 1 blank\nnote: read the sheet 'Sheet' of s.xlsx, and not 'notes'\n"
+    )
+    with Project.open("p") as opened:
+        assert opened.labels() == {"007": "b", "8": "01"}
+
+
 def test_status(project, ok):
     ok("next", "p", "--n", "6", "--out", "a.csv", "--who", "anna")
     fill("a.csv", ["cat", "cat"])

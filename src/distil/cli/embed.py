@@ -53,7 +53,7 @@ def embed(
     written, and emb/ is accepted wherever a file of embeddings is.
 
     Args:
-        pool: A folder of images, or a ``.csv``, ``.tsv``, ``.jsonl``, ``.parquet`` or ``.txt`` file.
+        pool: A folder of images, or a ``.csv``, ``.tsv``, ``.xlsx``, ``.jsonl``, ``.parquet`` or ``.txt`` file.
         model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
             sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D).
         out: The file to write, ``.npy`` or ``.parquet``.

@@ -93,7 +93,7 @@ def pick(
 
     Arrays are files such as .npy, .npz and .safetensors, or tables; FILE#NAME names an array or a column. Ids are your own where
     the files have them (the column id, the lines of --ids, the names of image files), and positions elsewhere. Lists of ids are
-    .csv (id and optionally label), .txt, .jsonl or .npy files (positions); several of them count as one list.
+    .csv or .xlsx (id and optionally label), .txt, .jsonl or .npy files (positions); several of them count as one list.
 
     The file of picks has the columns rank, id, score and why, those of --show, and in csv an empty column label. Filled in, whole
     or in part and in a spreadsheet too, it is a list for --labeled: rows without a label do not count. It is written whole or not

@@ -146,7 +146,7 @@ def read_csv(path: Path, label: LabelColumns | None = None, quoting: Quoting | N
     and the column ``id`` are not features. Surrounding blanks of cells and blank lines are ignored.
 
     Args:
-        path: The file; one that does not end in ``.tsv``, ``.json``, ``.jsonl`` or ``.parquet`` is read as csv.
+        path: The file; one that does not end in ``.tsv``, ``.xlsx``, ``.json``, ``.jsonl`` or ``.parquet`` is read as csv.
         label: The column of labels, by name or by index from 0 (negative: from the end); default: the one
             called ``label``, ``labels``, ``class`` or ``target``, else the last. A list of several: a label has a cell in each.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.

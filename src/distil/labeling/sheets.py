@@ -66,9 +66,8 @@ def write_sheet(
     """Hand out items to a person as a csv file or a workbook to fill in; returns their ids, at most ``n``.
 
     The columns are ``id``; ``text`` or ``file``, where the items have one; ``label`` and ``answer``, to fill in; ``who``; and
-    ``key``, by which each row counts once. A workbook also has a column ``picture``, if the items are
-    images, and lists of the classes and answers to pick from. The items stay with the person until the sheet is answered or they
-    are released.
+    ``key``, by which each row counts once. A workbook also has a column ``picture``, if the items are images, and
+    lists of the classes and answers to pick from. The items stay with the person until the sheet is answered or they are released.
 
     Args:
         project: The project.
@@ -159,8 +158,9 @@ def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = Fals
     table = open_table(existing(Path(path).expanduser()), ("key",), errors="surrogateescape")
     columns = [name for name in _COLUMNS if table.named(name) is not None]
     if len(columns) < len(_COLUMNS):
+        has = "; ".join(filter(None, (f"it has {', '.join(table.columns[:20]) or 'none'}", table.remark)))
         raise InvalidInput(
-            f"{path} lacks columns of a sheet (it has {', '.join(table.columns[:20])}); `distil next` writes sheets, and "
+            f"{path} lacks columns of a sheet ({has}); `distil next` writes sheets, and "
             "`distil project import` reads other tables with ids and labels"
         )
     rows = _Sheet(project, new_classes)

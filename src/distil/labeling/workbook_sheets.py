@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from distil.data.ids import is_utf8
 from distil.data.workbooks import LONGEST, cell_text
@@ -14,6 +14,7 @@ from distil.labeling.server.previews import shown_at
 from distil.system.imports import optional
 
 if TYPE_CHECKING:
+    from openpyxl.drawing.spreadsheet_drawing import TwoCellAnchor
     from openpyxl.worksheet.worksheet import Worksheet
 
 _SIDE: Final = 160  # pixels, the longest of a picture
@@ -63,7 +64,9 @@ def as_workbook(
 
 
 def _write_row(sheet: Worksheet, row: int, texts: Sequence[str | None], name: str) -> None:
-    alignment = optional("openpyxl.styles", f"writing {name}").Alignment(wrap_text=True, vertical="top")
+    from openpyxl.styles import Alignment
+
+    alignment = Alignment(wrap_text=True, vertical="top")
     for place, text in enumerate(texts, 1):
         cell = sheet.cell(row, place)
         if text is not None:
@@ -88,7 +91,8 @@ def _fitting(text: str, name: str) -> str:
 
 def _add_pictures(sheet: Worksheet, column: int, items: Sequence[Item], name: str) -> None:
     """Put a picture of each image into its row, or the reason why there is none."""
-    images = optional("openpyxl.drawing.image", f"writing {name}")
+    from openpyxl.drawing.image import Image
+
     size = 0
     for row, item in enumerate(items, 2):
         if item.path is None:
@@ -103,8 +107,8 @@ def _add_pictures(sheet: Worksheet, column: int, items: Sequence[Item], name: st
             raise InvalidInput(
                 f"the pictures of {len(items):,} images take more than {_MOST_BYTES >> 20} MiB; ask for fewer items, or write .csv"
             )
-        picture = images.Image(io.BytesIO(content))
-        picture.anchor = _inside(row, column, picture.width, picture.height, name)
+        picture = Image(io.BytesIO(content))
+        picture.anchor = _inside(row, column, picture.width, picture.height)
         sheet.row_dimensions[row].height = max(picture.height + 2 * _MARGIN, 20) * 0.75  # in points
         sheet.add_image(picture)
 
@@ -120,14 +124,15 @@ def _picture(item: Item) -> bytes:
     return file.getvalue()
 
 
-def _inside(row: int, column: int, width: int, height: int, name: str) -> Any:  # noqa: ANN401 - an anchor of openpyxl
+def _inside(row: int, column: int, width: int, height: int) -> TwoCellAnchor:
     """The place of a picture in a cell; spreadsheets move it with the cell when the rows are sorted."""
-    drawing = optional("openpyxl.drawing.spreadsheet_drawing", f"writing {name}")
-    marks = [
-        drawing.AnchorMarker(column - 1, (_MARGIN + across) * _EMU, row - 1, (_MARGIN + down) * _EMU)
+    from openpyxl.drawing.spreadsheet_drawing import AnchorMarker, TwoCellAnchor
+
+    start, end = (
+        AnchorMarker(column - 1, (_MARGIN + across) * _EMU, row - 1, (_MARGIN + down) * _EMU)
         for across, down in ((0, 0), (width, height))
-    ]
-    return drawing.TwoCellAnchor("twoCell", *marks)
+    )
+    return TwoCellAnchor("twoCell", start, end)
 
 
 # ------------------------------------------------------------------------------------------------------------------ lists
@@ -140,14 +145,15 @@ def _offer(sheet: Worksheet, column: int, texts: Sequence[str], name: str) -> No
     """
     if not texts:
         return
-    rules = optional("openpyxl.worksheet.datavalidation", f"writing {name}")
+    from openpyxl.worksheet.datavalidation import DataValidation
+
     letter = sheet.cell(1, column).column_letter
     listed = sheet.parent.create_sheet(str(sheet.cell(1, column).value))
     listed.sheet_state = "veryHidden"  # from people, but not from the rule
     for row, text in enumerate(texts, 1):
         _write_row(listed, row, [text], name)
-    rule = rules.DataValidation("list", formula1=f"'{listed.title}'!$A$1:$A${len(texts)}", allow_blank=True)
-    rule.error, rule.errorStyle = "This is not in the list; write it all the same?", "warning"
+    rule = DataValidation("list", formula1=f"'{listed.title}'!$A$1:$A${len(texts)}", allow_blank=True)
+    rule.error, rule.errorStyle = "The list does not have this.", "warning"  # spreadsheets add: Continue?
     rule.showErrorMessage = True
     rule.add(f"{letter}2:{letter}{sheet.max_row}")
     sheet.add_data_validation(rule)

@@ -273,7 +273,7 @@ class NamedData(DataSection):
 
     name: Text = _needed("A data set of the list below; or your own, `package.module:callable`.", data_set_names())
     path: Annotated[Text | None, OURS] = _key(
-        "The file, for `csv` (also `.tsv`, `.json`, `.jsonl` or `.parquet`), `libsvm` and `npz`."
+        "The file, for `csv` (also `.tsv`, `.xlsx`, `.json`, `.jsonl` or `.parquet`), `libsvm` and `npz`."
     )
     test_path: Annotated[Text | None, OURS] = _key(
         "The file of the test set, for `csv`, `libsvm` and `npz`. Default: `test_points` of the rows are held out."
@@ -366,7 +366,9 @@ class ImagesData(EncodedData):
 class TextsData(EncodedData):
     """A data set of the user's own texts."""
 
-    texts: Annotated[Text, OURS] = _needed("A table of texts: `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet`.")
+    texts: Annotated[Text, OURS] = _needed(
+        "A table of texts: `.csv`, `.tsv`, `.xlsx`, `.json`, `.jsonl` or `.parquet`."
+    )
     test_texts: Annotated[Text | None, OURS] = _key(
         "The test set's table. Default: `test_points` of the texts are held out."
     )
