@@ -160,6 +160,8 @@ def ask_for(net, x, sides, name, n=10, data=None, network=None, labeled=LABELED,
     The labeled set is passed as positions, or with labels where the strategy reads them.
     """
     data, network = x if data is None else data, net if network is None else network
+    if task_of(name) == "multilabel":
+        sides = {role: (rows, np.eye(N_CLASSES)[labels]) for role, (rows, labels) in sides.items()}
     sides = {"costs": COSTS[: len(data)], **sides}
     if labeled is not None and len(labeled) and {Labels(), Targets()} & {*measured(strategy_named(name), "labeled")}:
         ids = torch.as_tensor(labeled)
