@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 
 from distil.functional import centers as module
-from distil.functional import features
+from distil.functional import features, weighted_rows
 from distil.functional.centers import draw, k_means_plus_plus, largest_norm
 from distil.functional.features import Dense, Grouped, Outer
 
@@ -88,6 +88,7 @@ def blocks(request, monkeypatch):
         monkeypatch.setattr(module, "_PROPOSALS", 7)
         monkeypatch.setattr(module, "_PIECE", 1)
         monkeypatch.setattr(module, "CANONICAL_BLOCK", 16)
+        monkeypatch.setattr(weighted_rows, "CANONICAL_BLOCK", 16)
         monkeypatch.setattr(features, "BLOCK_BYTES", 300)
 
 

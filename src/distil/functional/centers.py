@@ -21,9 +21,7 @@ from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES, EXACT_TIE, Features, at_one_scale
 from distil.functional.gains import RowsWithGains
 from distil.functional.scale import times_two_to
-
-# Sums and draws run over blocks of this many rows, for every minibatch size and number of shards.
-CANONICAL_BLOCK = 4096
+from distil.functional.weighted_rows import CANONICAL_BLOCK, Weighted, WeightedRows, places, shares_of, sums_inside
 
 # Values whose relative difference is below this are compared again in float64.
 _NEAR_TIE = 1e-6
@@ -95,7 +93,7 @@ def k_center_with_gains(x: Features, n: int, centers: Features | None = None) ->
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and {len(x):,}, the number of rows; got {n:,}")
     (x, *given), e = at_one_scale(x, *([] if centers is None else [centers]))
-    search = _FarthestFirst(x, *given)
+    search = FarthestFirst(x, *given)
     rows = torch.tensor(search.pick(n))
     return RowsWithGains(rows, times_two_to(torch.tensor(search.sq_dists, dtype=torch.float64), 2 * e))
 
@@ -135,8 +133,8 @@ class _Centers:
             n_before += len(part)
 
 
-class _FarthestFirst:
-    """Farthest-first picks, by upper bounds of distances.
+class FarthestFirst:
+    """Farthest-first picks of rows in one place, by upper bounds of distances; ``pick`` makes them.
 
     Distances are computed roughly (by matrix products, in the precision of the rows) while they are large against their
     rounding error, then roughly in float64, then exactly (difference by difference) where float64 products still leave ties.
@@ -147,12 +145,20 @@ class _FarthestFirst:
         rounding: Largest difference of two distances that may come from rounding.
         least: Distances below this are lost in rounding.
         sq_dists: The squared distance of each pick when it was picked.
+        taken: Rows that are no longer picked: the picks.
+
+    Args:
+        x: The rows.
+        first: The first centers.
+        scale: The largest squared norm of all rows and centers; default: that of these.
     """
 
-    def __init__(self, x: Features, first: Features | None = None) -> None:
+    def __init__(self, x: Features, first: Features | None = None, scale: float | None = None) -> None:
         self.x, norms = x, x.sq_norms()
         self.centers = _Centers(self.x, first)
-        self.scale = max(float(part.sq_norms().max()) for part in [self.x, *self.centers.first])
+        self.taken = self.centers.picks
+        own = max(float(part.sq_norms().max()) for part in [self.x, *self.centers.first]) if scale is None else scale
+        self.scale = own
         self.bounds = torch.full_like(norms, torch.inf)
         self.seen = torch.zeros(len(x), dtype=torch.long, device=norms.device)
         self.rounding = self.x.rounding() * self.scale
@@ -167,12 +173,16 @@ class _FarthestFirst:
         if not len(self.centers):
             self.centers.add([0])
             self.sq_dists.append(torch.inf)
-        self._update_all(1)
-        if len(self.centers) > 2 * _PIECE and len(self.x) > _LARGEST_ROUND:
-            self._descend(n)
+        self.begin(n)
         while len(self.centers.picks) < n:
             self._round(n - len(self.centers.picks))
         return self.centers.picks
+
+    def begin(self, n: int) -> None:
+        """Compare all rows with some of the first centers, before n picks."""
+        self._update_all(1)
+        if len(self.centers) > 2 * _PIECE and len(self.x) > _LARGEST_ROUND:
+            self._descend(n)
 
     def _descend(self, n: int) -> None:
         """Compare rows with the first centers until it is clear that they are not among the farthest.
@@ -189,28 +199,36 @@ class _FarthestFirst:
 
     def _round(self, n: int) -> None:
         """Update the rows of largest bounds and make at most n picks from them, while no other row could be farther."""
-        everything = 2 * self.n_updated > len(self.x) or len(self.x) <= _LARGEST_ROUND
-        if everything:
-            self._update_all()
-            rows, outside = _largest(self.bounds, _LARGEST_ROUND)
-        else:
-            rows, outside = _largest(self.bounds, self.n_updated)
-            self._update(rows, outside)
-            inside, below = _largest(self.bounds[rows], _LARGEST_ROUND)
-            rows, outside = rows[inside], max(outside, below)
-        rows = rows[self.bounds[rows] > outside]
+        rows, outside, everything = self.candidates(_LARGEST_ROUND)
         if len(rows) and float(self.bounds[rows].max()) < self.least:
-            self._sharpen()
+            self.sharpen()
             return
-        picks = self._picks_among(rows, outside, n) if len(rows) else []
+        picks = self.picks_among(rows, outside, n) if len(rows) else []
         if not picks and everything:
             picks = self._pick_of_many(n)
         self.centers.add(picks)
-        change = _PICKS_A_ROUND / max(1, len(picks))
+        self.adapt(len(picks))
+
+    def candidates(self, limit: int) -> tuple[Tensor, float, bool]:
+        """At most ``limit`` rows compared with all centers, a bound of all others, and whether these were all compared too."""
+        everything = 2 * self.n_updated > len(self.x) or len(self.x) <= _LARGEST_ROUND
+        if everything:
+            self._update_all()
+            rows, outside = _largest(self.bounds, limit)
+        else:
+            rows, outside = _largest(self.bounds, self.n_updated)
+            self._update(rows, outside)
+            inside, below = _largest(self.bounds[rows], limit)
+            rows, outside = rows[inside], max(outside, below)
+        return rows[self.bounds[rows] > outside], outside, everything
+
+    def adapt(self, n_picks: int) -> None:
+        """Choose the number of rows to update in the next round, after one of ``n_picks``."""
+        change = _PICKS_A_ROUND / max(1, n_picks)
         if not 0.5 <= change <= 2:
             self.n_updated = int(min(max(self.n_updated * min(2, change), _FIRST_ROUND / 4), len(self.x)))
 
-    def _picks_among(self, rows: Tensor, outside: float, n: int) -> list[int]:
+    def picks_among(self, rows: Tensor, outside: float, n: int) -> list[int]:
         """Make at most n picks among these rows, in order, while they are farther than ``outside``; update their bounds."""
         block = _Block(self, rows)
         while len(block.picks) < n and (best := block.farthest(outside)) is not None:
@@ -223,18 +241,22 @@ class _FarthestFirst:
     def _pick_of_many(self, n: int) -> list[int]:
         """The next pick when more rows are equally far than fit in a block; all picks when every row left is at distance 0."""
         if not self.exact:
-            self._sharpen()
+            self.sharpen()
             return []
         top = float(self.bounds.max())
-        rows = torch.nonzero(self.bounds >= top * (1 - EXACT_TIE))[: n if top == 0 else 1, 0]
+        rows = self.farthest(top)[: n if top == 0 else 1]
         self.bounds[rows] = -1
         self.sq_dists += [top] * len(rows)
         return rows.tolist()
 
-    def _sharpen(self) -> None:
+    def farthest(self, top: float) -> Tensor:
+        """The rows at the largest distance, which is ``top``."""
+        return torch.nonzero(self.bounds >= top * (1 - EXACT_TIE))[:, 0]
+
+    def sharpen(self) -> None:
         """Continue with distances of the next higher precision."""
         self.bounds = self.bounds.double().clamp_min_(0).add_(self.rounding)
-        self.bounds[self.centers.picks] = -1
+        self.bounds[self.taken] = -1
         self.seen.zero_()
         self.n_updated = _FIRST_ROUND
         if self.centers.precise or self.x.sq_norms().dtype == torch.float64:
@@ -260,7 +282,7 @@ class _FarthestFirst:
             for _, piece in pieces:
                 torch.minimum(bounds, self._dists(rows, bounds, piece), out=bounds)
         self.seen.clamp_min_(max((end for end, _ in pieces), default=0))
-        self.bounds[self.centers.picks] = -1
+        self.bounds[self.taken] = -1
 
     def _update(self, rows: Tensor, outside: float) -> None:
         """Compare these rows with all centers, except rows whose bounds fall to ``outside`` on the way."""
@@ -299,7 +321,7 @@ class _Block:
         sq_dists: The squared distance of each pick when it was picked.
     """
 
-    def __init__(self, search: _FarthestFirst, rows: Tensor) -> None:
+    def __init__(self, search: FarthestFirst, rows: Tensor) -> None:
         self.search = search
         self.rows = rows
         self.features = search.rows(rows)
@@ -392,53 +414,70 @@ def k_means_plus_plus(x: Features, n: int, first: int, generator: torch.Generato
     return k_means_plus_plus_with_gains(x, n, first, generator).rows
 
 
-def k_means_plus_plus_with_gains(x: Features, n: int, first: int, generator: torch.Generator) -> RowsWithGains:
+def k_means_plus_plus_with_gains(
+    x: Features, n: int, first: int, generator: torch.Generator, ids: Tensor | None = None
+) -> RowsWithGains:
     """The rows that ``k_means_plus_plus`` draws, and how far each was from the rows drawn before; arguments and cost as there.
+
+    Args:
+        x: N rows.
+        n: Number of rows to draw.
+        first: The row drawn first.
+        generator: CPU generator.
+        ids: Distinct ids of the rows, (N,): the same rows are drawn in whatever order they come. Default: the order of the rows.
 
     Returns:
         Rows in the order drawn. Their gains are squared distances to the nearest row drawn before, infinite for the first.
     """
     (x,), e = at_one_scale(x)
-    seeding = _Seeding(x, first)
+    pool = WeightedRows(x, ids)
+    found = seeded(pool, n, pool.number(first), generator)
+    return RowsWithGains(pool.given(found.rows), times_two_to(found.gains, 2 * e))
+
+
+def seeded(pool: Weighted, n: int, first: int, generator: torch.Generator) -> RowsWithGains:
+    """The rows, by their numbers in ``pool``, that k-means++ draws after ``first``, with squared distances as gains."""
+    seeding = _Seeding(pool, first)
     picks = seeding.picks
     while len(picks) < n:
         if seeding.total == 0:
-            left = torch.ones(len(x), dtype=torch.bool).index_fill_(0, torch.tensor(picks), value=False).nonzero()[:, 0]
+            left = (
+                torch.ones(len(pool), dtype=torch.bool).index_fill_(0, torch.tensor(picks), value=False).nonzero()[:, 0]
+            )
             picks += left[torch.randperm(len(left), generator=generator)[: n - len(picks)]].tolist()
             seeding.sq_dists += [0.0] * (n - len(seeding.sq_dists))
         else:
             seeding.draw(torch.rand(2, _PROPOSALS, generator=generator, dtype=torch.float64), n - len(picks))
-    return RowsWithGains(torch.tensor(picks), times_two_to(torch.tensor(seeding.sq_dists, dtype=torch.float64), 2 * e))
+    return RowsWithGains(torch.tensor(picks), torch.tensor(seeding.sq_dists, dtype=torch.float64))
 
 
 class _Seeding:
-    """Rows drawn by k-means++, and the weights with which further rows are proposed.
+    """Rows drawn by k-means++ from a pool whose weights propose further rows.
 
     Attributes:
-        weights: Squared distances to the nearest of the first ``n_seen`` picks, (N,).
-        total: Sum of the weights.
+        picks: The rows drawn.
         sq_dists: Squared distance of each pick to the nearest earlier pick.
+        total: Sum of the weights.
     """
 
-    def __init__(self, x: Features, first: int) -> None:
-        self.x = x
-        self.weights = torch.full_like(x.sq_norms(), torch.inf)
+    def __init__(self, pool: Weighted, first: int) -> None:
+        self.pool = pool
         self.picks = [first]
         self.sq_dists = [torch.inf]
-        self.n_seen = 0
+        self._new = [pool.rows(torch.tensor([first]))]  # picks that the weights do not contain yet
+        pool.take(torch.tensor([first]))
         self._update()
 
     def draw(self, uniform: Tensor, n: int) -> None:
         """Add at most n accepted proposals; ``uniform`` (2, P) holds random numbers for the proposals and their acceptance."""
-        rows = _rows_at(self.cumulated, uniform[0].to(self.weights.device))
-        alive = torch.nonzero(self.weights[rows] > 0)[:, 0]  # rows drawn since the last update have weight 0
-        rows, weights = rows[alive], self.weights[rows[alive]]
-        distinct, at = np.unique(_numpy(rows), return_inverse=True)  # in small pools, a row is proposed many times
-        proposed = self.x[torch.from_numpy(distinct).to(rows.device)]
-        nearest = np.minimum(_numpy(weights), _numpy(self._nearest(proposed))[at])
+        found = self.pool.find(shares_of(self._ends, uniform[0].to(self._ends.device)))
+        alive = _numpy(found.weights) > 0  # rows drawn since the last update have weight 0
+        rows, weights = _numpy(found.rows)[alive], _numpy(found.weights)[alive]
+        at = np.unique(rows, return_inverse=True)[1]  # in small pools, a row is proposed many times
+        nearest = np.minimum(weights, _numpy(self._nearest(found.distinct))[at])
         # All pairs of proposals at once: one product is cheaper than a row of it for each accepted proposal.
-        between = _numpy(proposed.sq_dists(proposed))
-        least = _numpy(weights) * uniform[1].numpy()[_numpy(alive)]
+        between = _numpy(found.distinct.sq_dists(found.distinct))
+        least = weights * uniform[1].numpy()[alive]
         accepted: list[int] = []
         for i in range(len(rows)):
             if nearest[i] > least[i]:
@@ -447,34 +486,35 @@ class _Seeding:
                 np.minimum(nearest, between[at[i], at], out=nearest)
             if len(accepted) == n:
                 break
-        picks = rows[torch.tensor(accepted, dtype=torch.long, device=rows.device)]
-        self.weights[picks] = 0
-        self.picks += picks.tolist()
+        if accepted:
+            self._add(torch.from_numpy(rows[accepted]), found.distinct[torch.from_numpy(at[accepted])])
         if len(accepted) < n and self._is_update_due(len(accepted) / uniform.shape[1], n - len(accepted)):
             self._update()
+
+    def _add(self, rows: Tensor, features: Features) -> None:
+        self.pool.take(rows)
+        self.picks += rows.tolist()
+        self._new.append(features)
 
     def _is_update_due(self, accepted: float, n: int) -> bool:
         """Whether an update saves more comparisons in n more draws than it costs, from the share ``accepted`` last."""
         if accepted == 0:
             return True
-        n_new = len(self.picks) - self.n_seen
+        n_new = sum(map(len, self._new))
         ahead = n / 2 + _PROPOSALS  # rows that a proposal will be compared with, apart from the new picks
-        return len(self.x) * n_new < _PROPOSAL_COST * n * ((n_new + ahead) / accepted - ahead / _ACCEPTED)
+        return len(self.pool) * n_new < _PROPOSAL_COST * n * ((n_new + ahead) / accepted - ahead / _ACCEPTED)
 
     def _update(self) -> None:
         """Update the weights by the picks that they do not contain yet."""
-        torch.minimum(self.weights, self._nearest(self.x), out=self.weights)
-        self.weights[self.picks] = 0
-        self.n_seen = len(self.picks)
-        self.cumulated = _cumulated(self.weights)
-        self.total = float(self.cumulated[-1])
+        self._ends = self.pool.update(self._new).cumsum(0)
+        self.total = float(self._ends[-1])
+        self._new = []
 
     def _nearest(self, rows: Features) -> Tensor:
         """Squared distances of rows to the nearest of the picks that the weights do not contain yet."""
         nearest = torch.full_like(rows.sq_norms(), torch.inf)
-        for picks in torch.tensor(self.picks[self.n_seen :], device=nearest.device).split(4 * _PIECE):
-            if len(picks):
-                torch.minimum(nearest, rows.nearest_sq_dists(self.x[picks]), out=nearest)
+        for picks in self._new:
+            torch.minimum(nearest, rows.nearest_sq_dists(picks), out=nearest)
         return nearest
 
 
@@ -490,32 +530,23 @@ def draw(weights: Tensor, u: float) -> int:
     Returns:
         A row of positive weight.
     """
-    return int(_rows_at(_cumulated(weights), torch.tensor(u, dtype=torch.float64, device=weights.device)))
+    inside = sums_inside(weights)
+    share = shares_of(inside[:, -1].cumsum(0), torch.tensor([u], dtype=torch.float64, device=weights.device))
+    return int(share.blocks * CANONICAL_BLOCK + places(inside, share))
 
 
-def _cumulated(weights: Tensor) -> Tensor:
-    """Cumulative float64 weights, (N,) padded to whole blocks: summed within canonical blocks, then over them."""
-    padded = torch.nn.functional.pad(weights.double(), (0, -len(weights) % CANONICAL_BLOCK))
-    inside = padded.view(-1, CANONICAL_BLOCK).cumsum(1)
-    ends = inside[:, -1].cumsum(0)
-    inside[1:] += ends[:-1, None]
-    return inside.flatten()
-
-
-def _rows_at(cumulated: Tensor, u: Tensor) -> Tensor:
-    """The rows at which the cumulative weights first exceed shares ``u`` of their total; all have positive weight."""
-    rows = torch.searchsorted(cumulated, u * cumulated[-1], right=True)
-    # Rounding may carry a share past the end; the right row is then the last one of positive weight.
-    return rows.clamp_max(torch.searchsorted(cumulated, cumulated[-1]))
-
-
-def largest_norm(x: Features) -> int:
-    """The row of largest norm; near-ties are decided in float64, then by the smaller row."""
+def largest_norm(x: Features, keys: Tensor | None = None) -> int:
+    """The row of largest norm; near-ties are decided in float64, then by the smaller of ``keys`` (N,); default: the smaller row."""
     (x,), _ = at_one_scale(x)
-    norms = x.sq_norms()
-    rows = torch.nonzero(norms >= norms.max() * (1 - _NEAR_TIE))[:, 0]
-    exact = x[rows].exact_sq_norms()
-    return int(rows[exact >= exact.max() * (1 - EXACT_TIE)][0])
+    rows, exact = near_largest_norms(x, float(x.sq_norms().max()))
+    rows = rows[exact >= exact.max() * (1 - EXACT_TIE)]
+    return int(rows[0] if keys is None else rows[keys[rows].argmin()])
+
+
+def near_largest_norms(x: Features, top: float) -> tuple[Tensor, Tensor]:
+    """The rows whose squared norm may be the largest if that is about ``top``, and their squared norms in float64."""
+    rows = torch.nonzero(x.sq_norms() >= top * (1 - _NEAR_TIE))[:, 0]
+    return rows, x[rows].exact_sq_norms()
 
 
 def _largest(values: Tensor, n: int) -> tuple[Tensor, float]:

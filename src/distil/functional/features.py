@@ -525,7 +525,7 @@ def at_one_scale(x: F, *others: F) -> tuple[list[F], int]:
     exponents = tuple(max(found) for found in zip(*(part.exponents() for part in sets if len(part)), strict=True))
     if any(exponents):
         sets = [part.scaled(exponents).with_norms() for part in sets]
-    if any(_vanish(part) for part in sets):
+    if any(vanish(part) for part in sets):
         sets = [part.double().with_norms() for part in sets]
     return sets, sum(exponents)  # type: ignore[return-value]  # each is of the class that it was
 
@@ -541,7 +541,7 @@ def _near_one(norms: Tensor | None) -> bool:
     return norms is not None and len(norms) > 0 and _LEAST_NORM <= float(norms.max()) <= _MOST_NORM
 
 
-def _vanish(x: Features) -> bool:
+def vanish(x: Features) -> bool:
     """Whether squares of some rows are lost in the precision of the rows, though the rows are not 0."""
     norms = x.sq_norms()
     if norms.dtype == torch.float64:

@@ -38,7 +38,8 @@ def choose(
         elapsed: The share of the run that has passed, from 0 to 1; None: not known.
 
     Ties are broken by ``tie_keys``: the pool reaches the strategy in the order of these keys, so its kernels need only a rule
-    on rows. The order costs a copy of the columns (on one core 0.3 s for 200,000 embeddings of 384 numbers).
+    on rows. The order costs a copy of the columns (on one core 0.3 s for 200,000 embeddings of 384 numbers), which strategies that
+    break ties themselves save (``Strategy.in_order_of_ids``).
     """
     needs, pool, measuring = strategy.needs, sources["pool"], rng.child("measure", "pool")
     shortlist = needs.shortlist
@@ -59,7 +60,7 @@ def choose(
         return selection.with_notes(strategy.tied_notes(best.n_seen) if best.tied else ())
     passed = len(pool.ids) if shortlist is None else shortlist.rows(n, len(pool.ids))
     if shortlist is None or passed == len(pool.ids):
-        order = tie_keys(pool.ids, rng).argsort()
+        order = None if strategy.in_order_of_ids else tie_keys(pool.ids, rng).argsort()
         table = pool.table(stored, runtime, measuring, order) if stored else Signals(pool.ids, {})
         notes = _alike_notes(table, strategy)  # before the strategy, which may write to its columns
         return checked_selection(strategy.select(sets(table), n, rng), strategy, table.ids, n).with_notes(notes)

@@ -173,9 +173,12 @@ class Strategy(ABC):
 
     Attributes:
         paper: The publication that the strategy comes from, one line.
+        in_order_of_ids: Whether ``select`` makes the same selection from a pool in any order, as it breaks ties by ``tie_keys``
+            itself; the rows then come in the order of their ids, which needs no copy of arrays that are in that order.
     """
 
     paper: ClassVar[str]
+    in_order_of_ids: ClassVar[bool] = False
 
     def __new__(cls, *args: Any, **given: Any) -> Self:  # noqa: ANN401, ARG004 - each strategy has its own
         """Refuse hyper-parameters that the strategy does not have; Python's own error would not name the nearest."""

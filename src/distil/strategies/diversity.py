@@ -42,7 +42,7 @@ class CoreSet(Strategy):
         """The farthest example first."""
         x, centers = Dense(sets.pool[Embedding()]), Dense(sets.labeled[Embedding()])
         found = k_center_with_gains(x, n, centers)
-        return picked(sets.pool, found.rows, _farthest_first(found.gains))
+        return picked(sets.pool, found.rows, farthest_first(found.gains))
 
 
 @register("robust_core_set")
@@ -78,7 +78,7 @@ class RobustCoreSet(Strategy):
         x, labeled = sets.pool[Embedding()], sets.labeled[Embedding()]
         draws = rng.child("neighbors").torch()
         found = k_center_without_outliers(x, n, self.outliers, draws, centers=labeled)
-        return picked(sets.pool, found.rows, _farthest_first(found.gains))
+        return picked(sets.pool, found.rows, farthest_first(found.gains))
 
 
 @register("kmeans_sampling")
@@ -149,7 +149,7 @@ def representing(pool: Signals, x: Tensor, clustering: KMeans | KMedians, n: int
     return picked(pool, rows, one_each + fill, notes=(note,) if n_found < n else ())
 
 
-def _farthest_first(sq_dists: Tensor) -> tuple[str, ...]:
+def farthest_first(sq_dists: Tensor) -> tuple[str, ...]:
     """The reasons of farthest-first picks, at these squared distances; infinite for a first pick without labels."""
     reasons = sentences("distance {:.3g} to the nearest example labeled or chosen before", sq_dists.sqrt())
     return ("the first pick, as no example is labeled", *reasons[1:]) if sq_dists[0].isinf() else reasons

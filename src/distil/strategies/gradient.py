@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from distil.functional.centers import k_means_plus_plus, k_means_plus_plus_with_gains, largest_norm
 from distil.functional.dpp import k_dpp
 from distil.functional.features import Grouped, lengths
 from distil.rng import Rng
 from distil.signals import Gradient
-from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
+from distil.strategies.base import Needs, Selection, Sets, Strategy, picked, tie_keys
 from distil.strategies.parameters import choice, count
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
@@ -39,6 +40,7 @@ class BADGE(Strategy):
     """
 
     paper: ClassVar[str] = "Ash et al. 2020, Deep batch active learning by diverse, uncertain gradient lower bounds"
+    in_order_of_ids: ClassVar[bool] = True
     task: Task | None = choice(None, TASKS)
 
     @property
@@ -48,13 +50,20 @@ class BADGE(Strategy):
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """k-means++ that starts with the gradient of largest norm."""
-        gradients = sets.pool[Gradient(task=self.task or "classification")].with_norms()
-        draws = rng.child("k_means_plus_plus").torch()
-        found = k_means_plus_plus_with_gains(gradients, n, largest_norm(gradients), draws)
-        norms, dists = lengths(gradients[found.rows]), found.gains.sqrt()
+        gradients, ids = sets.pool[self.needs.pool[0]].with_norms(), sets.pool.ids
+        first = largest_norm(gradients, tie_keys(ids, rng))
+        found = k_means_plus_plus_with_gains(gradients, n, first, self.draws(rng), ids)
+        return picked(sets.pool, found.rows, self.reasons(lengths(gradients[found.rows]), found.gains))
+
+    def draws(self, rng: Rng) -> torch.Generator:
+        """The generator of the draws of a selection with ``rng``."""
+        return rng.child("k_means_plus_plus").torch()
+
+    def reasons(self, norms: Tensor, sq_dists: Tensor) -> tuple[str, ...]:
+        """The reasons of the picks, by the lengths of their gradients (n,) and squared distances to the picks before (n,)."""
         template = "gradient of length {:.3g}, distance {:.3g} to the nearest one chosen before"
         first = sentences("gradient of length {:.3g}, the longest", norms[:1])
-        return picked(sets.pool, found.rows, first + sentences(template, norms[1:], dists[1:]))
+        return first + sentences(template, norms[1:], sq_dists[1:].sqrt())
 
 
 @register("badge_per_batch")
