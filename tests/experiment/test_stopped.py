@@ -59,7 +59,7 @@ def test_runs_stop_at_the_first_round_that_a_rule_ends_and_a_note_says_where_and
         f"{runs['margin_sampling'][0].stopped}."
     )
     shortest = min(len(run.all("evaluated")) for own in runs.values() for run in own)
-    for own in comparable(runs, config.seeds).values():
+    for own in comparable(config, runs).values():
         assert own.labels.tolist() == [20 * n for n in range(1, shortest + 1)]
     # going on changes nothing
     before = run_files(tmp_path / "out")

@@ -77,6 +77,8 @@ def _calls(folder: Path) -> dict[str, list[Callable[[], object]]]:
     """For every optional package, the functions that need it."""
     table, saved, sentences = folder / "x.parquet", folder / "saved", folder / "sentences"
     table.write_bytes(b"PAR1")
+    workbook = folder / "x.xlsx"
+    workbook.write_bytes(b"PK")
     for made, name in ((saved, "state.json"), (saved, "dataset_info.json"), (sentences, "modules.json")):
         made.mkdir(exist_ok=True)
         (made / name).write_text("{}")
@@ -107,6 +109,7 @@ def _calls(folder: Path) -> dict[str, list[Callable[[], object]]]:
             lambda: distil.open_pool(table),
             lambda: embedded("builtins:len", out="b.parquet"),
         ],
+        "openpyxl": [lambda: distil.open_pool(workbook), lambda: read_ids(workbook)],
         "datasets": [lambda: distil.open_pool(saved)],
         "tensorboard": [lambda: TensorBoard(run)],
         "mlflow": [lambda: MLflow(run, "a", {})],
