@@ -64,8 +64,9 @@ HEAD = """# The first labels
 
 `python -m benchmarks low_budget`. MNIST by 50 principal components of its pixels. From zero labels, one selection of 10 labels in
 each round; the linear head; {seeds} paired seeds, each with its own pool of {pool:,} random examples. Accuracy in %; *
-significantly above random, - below (paired t-test, 5 %); then the mean over the rounds, and its paired differences with their intervals of 95 %
-and p-values. `auto` is not listed: it makes the picks of `uherding`, whose first ones are those of `maxherding`."""
+significantly above random, - below (paired t-test, 5 %); then the mean over the rounds, and its paired differences with their
+intervals of 95 % and p-values. `auto` is not listed: it makes the picks of `uherding`, whose first are
+those of `maxherding`."""
 
 
 FINDINGS = """The goal was that `maxherding` or `uherding` is significantly above random sampling and at least at `typiclust`. The
