@@ -23,7 +23,15 @@ from distil.strategies.registry import tasks_of
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
-COPIED = ["docs", "examples", "benchmarks/README.md", "benchmarks/results", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+COPIED = [
+    "docs",
+    "examples",
+    "benchmarks/README.md",
+    "benchmarks/results",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+]
 
 # The contents of the site. A page in docs/ that is in no list comes at the end of the last.
 CONTENTS = {
@@ -94,14 +102,18 @@ def modules(name: str) -> list[str]:
 
 def reference(title: str, names: list[str], purpose: str) -> str:
     """A page of the reference, in reStructuredText."""
-    return "\n".join([title, "=" * len(title), "", purpose, "", *(line for name in names for line in _directives(name))])
+    return "\n".join(
+        [title, "=" * len(title), "", purpose, "", *(line for name in names for line in _directives(name))]
+    )
 
 
 def _directives(name: str) -> Iterator[str]:
     if not name.startswith("distil."):
         value = getattr(distil, name)
         error = inspect.isclass(value) and issubclass(value, BaseException)
-        kind = "exception" if error else "class" if inspect.isclass(value) else "function" if callable(value) else "data"
+        kind = (
+            "exception" if error else "class" if inspect.isclass(value) else "function" if callable(value) else "data"
+        )
         yield from (f".. auto{kind}:: distil.{name}", *(["   :no-value:"] if kind == "data" else []), "")
         return
     for module in modules(name):
@@ -113,7 +125,12 @@ def _directives(name: str) -> Iterator[str]:
 
 def table() -> str:
     """The page with a row for every strategy: what it does, what it reads and its tasks."""
-    rows = ["# All strategies", "", "Made from the code; [Strategies](../docs/strategies.md) says when to use which.", ""]
+    rows = [
+        "# All strategies",
+        "",
+        "Made from the code; [Strategies](../docs/strategies.md) says when to use which.",
+        "",
+    ]
     rows += ["| name | does | reads | tasks |", "|---|---|---|---|"]
     for name, cls in STRATEGIES.items():
         strategy = strategy_named(name)
@@ -129,7 +146,9 @@ def contents(pages: list[str]) -> str:
     listed = {page for entries in lists.values() for page in entries}
     lists["The project"] = [*lists["The project"], *(page for page in pages if page not in listed)]
     return "\n".join(
-        "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *(p for p in entries if p in pages), "```"])
+        "\n".join(
+            ["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *(p for p in entries if p in pages), "```"]
+        )
         for caption, entries in lists.items()
     )
 
@@ -191,7 +210,19 @@ def build() -> int:
     source, site = BUILD / "site-source", BUILD / "site"
     stage(source)
     shutil.rmtree(site, ignore_errors=True)
-    command = ["-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-d", BUILD / "site-cache", "-c", source / "docs", source, site]
+    command = [
+        "-m",
+        "sphinx",
+        "--fail-on-warning",
+        "--keep-going",
+        "-q",
+        "-d",
+        BUILD / "site-cache",
+        "-c",
+        source / "docs",
+        source,
+        site,
+    ]
     done = subprocess.run([sys.executable, *command], check=False)
     outside = requests_outside(site)
     sys.stderr.writelines(f"loaded from another machine: {line}\n" for line in outside)

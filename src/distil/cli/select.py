@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from distil.cli.options import (
     PathLike,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from distil.strategies import Strategy
 
 _TOGETHER = "pool and model belong together: the model embeds it; pass both, or embeddings alone (--pool, --model, --embeddings)"
+_LISTS = ("labeled", "candidates", "exclude")
+ExecutorName = Literal["serial", "processes"]
 # Where arrays in memory belong.
 _ARRAYS = "; distil.select_from takes arrays"
 _IDS = "; distil.select_from takes ids and labels in memory"
@@ -42,6 +44,8 @@ def pick(
     embeddings: PathLike | None = None,
     probs: PathLike | None = None,
     mc_probs: PathLike | None = None,
+    shards: PathLike | None = None,
+    executor: ExecutorName | None = None,
     offsets: PathLike | None = None,
     rewards: PathLike | None = None,
     deviations: PathLike | None = None,
@@ -87,6 +91,10 @@ def pick(
     Where a strategy reads probabilities and there are only embeddings, a linear head is trained on the labels in --labeled, and its
     probabilities are read; a note says so.
 
+    A pool that is too large for one process is chosen from in shards, by several::
+
+        distil select --shards emb/ --executor processes --strategy core_set --n 500 --out picks.csv
+
     A folder of images or a table of texts is embedded first, once (see ``distil embed``)::
 
         distil select --pool images/ --model timm:resnet18 --weights resnet18.safetensors --strategy core_set --n 500
@@ -106,6 +114,9 @@ def pick(
         embeddings: A file of embeddings, (N, D), such as ``.npy`` or ``.csv``; docs/your-data.md lists the formats.
         probs: A file of class probabilities, (N, C); default: those of a linear head that is trained on the labeled embeddings.
         mc_probs: A file of sampled class probabilities, (N, K, C).
+        shards: A folder of shards (see ``distil embed``), each of which is read where it is measured: the picks are those of the
+            whole pool. For strategies that score each row by itself, core_set and badge.
+        executor: Where the shards are read: one after the other in this process (serial), or in processes, one for each core.
         offsets: A file of the rows of probs at which the tokens (words, pixels, boxes) of each example begin, then the number of
             rows, (N + 1,): probs then has a row for each token, for strategies such as token_uncertainty.
         rewards: A file of the mean rewards of each prompt's responses, (N, R), for strategies such as delta_ucb.
@@ -153,7 +164,8 @@ def pick(
     Returns:
         The document that ``distil select --json`` prints: ``strategy``, ``n``, ``seed``, ``may_be_chosen`` (the number of rows that
         the picks are of) and ``picks``, each with ``rank``, ``id``, ``score`` and ``why``, ``notes`` on the whole, and ``read``,
-        sentences on what was read of tables, and whether ``out`` held these picks already. With ``dry_run`` the plan.
+        sentences on what was read of tables, and whether ``out`` held these picks already. With ``dry_run`` the plan. With
+        ``shards`` also ``messages``: the ``rounds`` of messages between this process and the shards, and their ``bytes``.
 
     Raises:
         InvalidInput: A file called ``out`` with other content, ids that are not in the pool or there twice, an id with two labels,
@@ -177,6 +189,7 @@ def pick(
         selected,
         write_picks,
     )
+    from distil.strategies.registry import for_task
     from distil.system.files import publish
     from distil.system.runtime import Runtime
 
@@ -201,6 +214,18 @@ def pick(
     if n is None:
         raise InvalidInput("n is missing: the number of examples to choose (--n)")
     chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"), inputs=inputs)
+    if shards is not None:
+        others = {**inputs, **apart, "model": model, "column": column, "classes": classes, "near": near}
+        given = [name for name in others if name not in ("labeled", "candidates", "exclude") and others[name]]
+        flags = {"no_duplicates": no_duplicates, "explain": explain, "dry_run": dry_run}
+        given += [name for name, value in flags.items() if value]
+        _refuse_with_shards(given)
+        lists = {name: [read_ids(path, quoting) for path in paths_of(name, paths[name], _IDS)] for name in _LISTS}
+        return _of_shards(
+            strategy, for_task(chooser, task), n, path_of("shards", shards), executor, lists, seed, path, force
+        )
+    if executor is not None:
+        raise InvalidInput("executor says where shards are read; pass them too (--shards)")
     why = out_of(explain, (".html", ".json"), "explain", inputs=inputs)
     if why is not None and embeddings is None and model is None:
         raise MissingSignal("explanations compare embeddings; pass them too (--embeddings)")
@@ -236,7 +261,7 @@ def pick(
         chooser,
         n,
         arrays,
-        **{name: ids_of[name] for name in ("labeled", "candidates", "exclude")},
+        **{name: ids_of[name] for name in _LISTS},
         given={role: ids for role, ids in ids_of.items() if role in apart and ids is not None},
         apart={
             role: read_column(path_of(f"{role}_embeddings", path, _ARRAYS), quoting=quoting, runtime=runtime)
@@ -264,6 +289,48 @@ def pick(
         read.append(f"{path} holds these picks already")
     asked_for = {"strategy": strategy, "n": n, "seed": seed, "may_be_chosen": len(asked.pool)}
     return {**asked_for, "picks": picks.entries(), "notes": list(picks.notes), "read": read}
+
+
+def _refuse_with_shards(given: Sequence[str]) -> None:
+    if given:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise InvalidInput(f"{options}: not with --shards; pass the folder as --embeddings and --probs for all options")
+
+
+def _of_shards(
+    name: str,
+    strategy: Strategy,
+    n: int,
+    folder: str,
+    executor: str | None,
+    lists: Mapping[str, Sequence[ListedIds]],
+    seed: int,
+    path: Path | None,
+    force: bool,
+) -> dict[str, Any]:
+    """Choose from shards, and write the picks."""
+    from distil.data.ids import united
+    from distil.distributed.select import pick_from_shards
+    from distil.selection.from_files import refuse_other, write_picks
+    from distil.system.executor import executor_named
+
+    if path is not None and not force:
+        refuse_other(path)
+    lists = {**lists, "labeled": [each.answered() for each in lists["labeled"]]}
+    read = [each.note for several in lists.values() for each in several if each.note]
+    given = {what: united(several) if several else None for what, several in lists.items()}
+    found = pick_from_shards(strategy, n, folder, executor_named(executor), seed=seed, **given)
+    if path is not None and not write_picks(found.picks, path, force=force):
+        read.append(f"{path} holds these picks already")
+    document = {"strategy": name, "n": n, "seed": seed, "may_be_chosen": found.available}
+    messages = {"rounds": found.traffic.rounds, "bytes": found.traffic.n_bytes}
+    return {
+        **document,
+        "picks": found.picks.entries(),
+        "notes": list(found.picks.notes),
+        "read": read,
+        "messages": messages,
+    }
 
 
 def _why_text(

@@ -10,10 +10,11 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from distil.data.array_formats import NpzFile, SafetensorsFile, listed, mapped_npy
@@ -156,6 +157,21 @@ def read_shard(
             "write that shard again"
         )
     return column
+
+
+def read_rows(manifest: Manifest, array: str, start: int, stop: int, runtime: Runtime | None = None) -> Column:
+    """Rows of the whole pool, from ``start`` to ``stop``: those of one file as it has them, copies of those of several."""
+    parts = []
+    for number, (begin, end) in enumerate(pairwise(manifest.starts)):
+        if max(start, begin) < min(stop, end):
+            column = read_shard(manifest, number, array, runtime=runtime)
+            rows = slice(max(start - begin, 0), min(stop, end) - begin)
+            parts.append(replace(column, values=column.values[rows], names=column.names and column.names[rows]))
+    if len(parts) == 1:
+        return parts[0]
+    names = [name for part in parts for name in part.names or ()]
+    values = np.concatenate([part.values for part in parts])
+    return replace(parts[0], values=values, names=names if len(names) == len(values) else None)
 
 
 def _joined(

@@ -100,7 +100,7 @@ class ListedIds:
             InvalidInput: An id is not in the pool, or two ids match the same row.
         """
         numbers = index is None or self.positions
-        rows = [_position(name, size) for name in self.names] if numbers else matched(self.names, index or {})
+        rows = [position_of(name, size) for name in self.names] if numbers else matched(self.names, index or {})
         missing = [name for name, row in zip(self.names, rows, strict=True) if row < 0]
         if missing:
             raise InvalidInput(self._not_in_pool(missing, None if numbers else index, size))
@@ -189,7 +189,7 @@ def _joined(lists: Sequence[ListedIds], keys: Sequence[Sequence[Hashable]], by_k
     return ListedIds(names, labels, " and ".join(each.origin for each in lists), by_key or lists[0].positions)
 
 
-def _position(name: str, size: int) -> int:
+def position_of(name: str, size: int) -> int:
     """The row that a number names; -1 for a name that is not a row number of the pool."""
     text = normal(name)
     row = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else size

@@ -1,0 +1,1 @@
+"""Selections from pools in shards, each of which is read by a process of its own."""

@@ -1,0 +1,421 @@
+"""Exact selections from a pool in shards: the same ids as from the whole pool, without moving its signals.
+
+Where a strategy scores each example by itself, a shard sends its best n examples. For farthest-first traversal it sends candidates
+and a bound of the distances of all others. For k-means++ it sends the sums of its weights, block by block of 4,096 ids, and the
+rows that were proposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from distil.data.ids import ListedIds
+from distil.data.shards import Manifest, read_manifest
+from distil.distributed.crew import Actor, Crew, Traffic
+from distil.distributed.shards import Candidates, Opened, Part, Shard, joined
+from distil.errors import InvalidInput, MissingSignal
+from distil.functional.centers import FarthestFirst, seeded
+from distil.functional.features import Features, vanish
+from distil.functional.scale import times_two_to
+from distil.functional.weighted_rows import CANONICAL_BLOCK, Found, Shares, Weighted
+from distil.measuring.source import arguments_of
+from distil.rng import Rng
+from distil.selection.arguments import as_count
+from distil.selection.request import Picks
+from distil.signals import Signals
+from distil.strategies import STRATEGIES
+from distil.strategies.base import ROLES, ScoreStrategy, Strategy, best_rows, tie_keys
+from distil.strategies.diversity import CoreSet, farthest_first
+from distil.strategies.gradient import BADGE
+from distil.system.executor import Executor
+
+_CANDIDATES = 2048  # of a round of farthest-first picks, in all shards together
+_LEAST_CANDIDATES = 64  # of one shard
+
+
+@dataclass(frozen=True, eq=False)
+class ShardedPicks:
+    """A selection from a pool in shards.
+
+    Attributes:
+        picks: The picks.
+        available: Number of rows that could be chosen.
+        traffic: The messages between the driver and the shards.
+    """
+
+    picks: Picks
+    available: int
+    traffic: Traffic
+
+
+class _Pick(NamedTuple):
+    """Picks by shard and row, in pick order, with what is said of them."""
+
+    places: list[tuple[int, int]]
+    reasons: tuple[str, ...]
+    scores: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+
+def pick_from_shards(
+    strategy: Strategy,
+    n: int,
+    folder: str | Path,
+    executor: Executor,
+    *,
+    labeled: ListedIds | None = None,
+    candidates: ListedIds | None = None,
+    exclude: ListedIds | None = None,
+    seed: int = 0,
+) -> ShardedPicks:
+    """Choose examples of a pool in shards; an actor for each shard opens its files itself.
+
+    Args:
+        strategy: A strategy that has a distributed form, see ``forms``.
+        n: Number of examples to choose.
+        folder: The folder of the shards.
+        executor: Where the actors are.
+        labeled: The labeled examples.
+        candidates: The examples that may be chosen; default: all that are not labeled.
+        exclude: Examples that may not be chosen.
+        seed: Seed of the selection.
+
+    Raises:
+        InvalidInput: The strategy has no distributed form, ids are not in the pool, ``n`` is out of range, or shards do not agree.
+        MissingSignal: The shards lack an array that the strategy reads.
+    """
+    choose = _form_of(strategy)
+    if choose is None:
+        raise InvalidInput(
+            f"{type(strategy).__name__} has no distributed form; choose from the whole pool (--embeddings, --probs), or by one of "
+            f"{', '.join(forms())}"
+        )
+    manifest = read_manifest(Path(folder).expanduser())
+    for name in arguments_of(strategy.needs.pool):
+        if name not in manifest.files:
+            raise MissingSignal(f"{type(strategy).__name__} needs {name}, and the shards in {folder} have none")
+    given = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
+    lists = {what: ids for what, ids in given.items() if ids is not None}
+    parts = [
+        Part(manifest.folder, start, stop, strategy, seed, manifest.starts[-1], lists)
+        for start, stop in _parts(manifest)
+    ]
+    with executor.actors(_actor, parts) as actors:
+        crew = Crew(actors, len(parts))
+        opened = crew.ask_all(Shard.opened)
+        _check(opened, lists)
+        available = sum(each.size for each in opened)
+        n = as_count(n, available)
+        found = choose(crew, opened, strategy, n, Rng(seed))
+        named = _named(crew, found.places)
+    scores = None if found.scores is None else [float(score) for score in found.scores]
+    rows, ids = [row for row, _ in named], [name for _, name in named]
+    return ShardedPicks(Picks(rows, ids, scores, list(found.reasons), found.notes), available, crew.traffic)
+
+
+def forms() -> list[str]:
+    """The names of the strategies that have a distributed form with their default hyper-parameters."""
+    found = []
+    for name, kind in STRATEGIES.items():
+        with suppress(TypeError, InvalidInput):  # a hyper-parameter without a default
+            found += [name] if _form_of(kind()) is not None else []
+    return sorted(found)
+
+
+_Form = Callable[[Crew, list[Opened], Any, int, Rng], _Pick]
+
+
+def _form_of(strategy: Strategy) -> _Form | None:
+    """How a strategy chooses from shards; None if it needs the whole pool in one place."""
+    if type(strategy) is CoreSet:
+        return _core_set
+    if type(strategy) is BADGE:
+        return _badge
+    scores = isinstance(strategy, ScoreStrategy) and strategy.needs.pool
+    return _by_score if scores and not any(getattr(strategy.needs, role) for role in ROLES if role != "pool") else None
+
+
+def _actor(part: Part) -> Actor:
+    return Actor(partial(Shard, part))
+
+
+def _parts(manifest: Manifest) -> list[tuple[int, int]]:
+    """The rows of each actor: those of a shard, from the first to the last canonical block that begins in it."""
+    starts = [-(-start // CANONICAL_BLOCK) * CANONICAL_BLOCK for start in manifest.starts[:-1]] + manifest.starts[-1:]
+    return [(start, stop) for start, stop in pairwise(starts) if start < stop]
+
+
+def _check(opened: Sequence[Opened], lists: Mapping[str, ListedIds]) -> None:
+    """Refuse shards that do not agree, and ids that are in none of them or in several."""
+    kinds = sorted({each.kind for each in opened})
+    if len(kinds) > 1:
+        raise InvalidInput(f"the shards of a pool must agree; one has {kinds[0]}, another {kinds[1]}")
+    for what, ids in lists.items():
+        counts = torch.zeros(len(ids.names), dtype=torch.long)
+        for each in opened:
+            counts[each.matched[what]] += 1
+        for place in torch.nonzero(counts != 1)[:, 0].tolist():
+            fault = "is not in the pool" if not counts[place] else f"is in {int(counts[place])} shards"
+            raise InvalidInput(f"{ids.where(place)}: {ids.names[place]!r} {fault}")
+
+
+def _named(crew: Crew, places: Sequence[tuple[int, int]]) -> list[tuple[int, str]]:
+    """Position and id of each pick."""
+    rows = _by_shard(places)
+    found = crew.ask(Shard.named, {number: (torch.tensor(own),) for number, own in rows.items()})
+    each = {number: iter(names) for number, names in found.items()}
+    return [next(each[number]) for number, _ in places]
+
+
+def _by_shard(places: Sequence[tuple[int, int]]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for number, row in places:
+        found.setdefault(number, []).append(row)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------------- scores
+
+
+def _by_score(crew: Crew, opened: list[Opened], strategy: ScoreStrategy, n: int, rng: Rng) -> _Pick:
+    """The n examples of largest score among the n best of each shard."""
+    crew.members = [number for number, each in enumerate(opened) if each.size]
+    found = crew.ask_all(Shard.leaders, n)
+    numbers = torch.tensor(crew.members).repeat_interleave(torch.tensor([len(scores) for _, scores, _, _ in found]))
+    table = Signals(
+        torch.cat([table.ids for table, *_ in found]),
+        {signal: torch.cat([table.values[signal] for table, *_ in found]) for signal in found[0][0].values},
+    )
+    scores, rows = torch.cat([scores for _, scores, _, _ in found]), torch.cat([rows for _, _, rows, _ in found])
+    best = best_rows(tie_keys(table.ids, rng), scores, n)
+    chosen = strategy.explained(table.rows(best), scores[best])
+    size, ends = sum(each.size for each in opened), [end for *_, ends in found for end in ends]
+    notes = strategy.tied_notes(size) if size > 1 and min(ends) == max(ends) else ()
+    places = list(zip(numbers[best].tolist(), rows[best].tolist(), strict=True))
+    return _Pick(places, chosen.reasons or ("",) * n, chosen.scores, notes)
+
+
+# ------------------------------------------------------------------------------------------------- features, at one scale
+
+
+def _at_one_scale(crew: Crew, opened: list[Opened], others: list[Features]) -> tuple[list[Features], int, float]:
+    """Bring the rows of all shards and of ``others`` to one scale; these, its exponent, and the largest squared norm.
+
+    See ``distil.functional.features.at_one_scale``.
+    """
+    crew.members = [number for number, each in enumerate(opened) if each.size]
+    others = [each.with_norms() for each in others]
+    found = [*crew.ask_all(Shard.exponents), *(each.exponents() for each in others)]
+    exponents = tuple(max(each) for each in zip(*found, strict=True))
+    if any(exponents):
+        others = [each.scaled(exponents).with_norms() for each in others]
+    scaled = crew.change_all(Shard.scaled, exponents)
+    tops = [top for _, top in scaled]
+    if any(vanished for vanished, _ in scaled) or any(map(vanish, others)):
+        others = [each.double().with_norms() for each in others]
+        tops = crew.change_all(Shard.doubled)
+    tops += [float(each.sq_norms().max()) for each in others]
+    return others, sum(exponents), max(tops)
+
+
+# --------------------------------------------------------------------------------------------------------------- k-center
+
+
+def _core_set(crew: Crew, opened: list[Opened], strategy: CoreSet, n: int, rng: Rng) -> _Pick:  # noqa: ARG001
+    """Farthest-first picks."""
+    labeled = [each for each in crew.ask_all(Shard.labeled) if each is not None]
+    centers, e, scale = _at_one_scale(crew, opened, [joined(labeled)] if labeled else [])
+    search = _Farthest(crew, scale, centers)
+    search.pick(n)
+    gains = times_two_to(torch.tensor(search.sq_dists, dtype=torch.float64), 2 * e)
+    return _Pick(search.picks, farthest_first(gains))
+
+
+class _Farthest:
+    """Farthest-first picks from shards; the rules are those of ``FarthestFirst``, whose rounds are made here.
+
+    Args:
+        crew: The shards.
+        scale: The largest squared norm.
+        centers: The first centers.
+
+    Attributes:
+        picks: The picks, by shard and row.
+        sq_dists: The squared distance of each when it was picked.
+    """
+
+    def __init__(self, crew: Crew, scale: float, centers: Sequence[Features]) -> None:
+        self.picks: list[tuple[int, int]] = []
+        self.sq_dists: list[float] = []
+        self._crew = crew
+        self._scale = scale
+        self._centers = list(centers)
+        self._sharpened = 0
+        self._limit = max(_LEAST_CANDIDATES, _CANDIDATES // len(crew.members))
+
+    def pick(self, n: int) -> None:
+        """Make n picks."""
+        self._crew.change_all(Shard.begin_centers, self._scale)
+        if self._centers:
+            self._crew.change_all(Shard.add_centers, self._centers[0], [], n)
+        else:
+            self._pick_farthest(torch.inf, 1, begin=n)
+        while len(self.picks) < n:
+            self._round(n - len(self.picks))
+
+    def _round(self, n: int) -> None:
+        """As ``FarthestFirst._round``, with the candidates of all shards."""
+        found = self._crew.ask_all(Shard.candidates, self._limit)
+        merged = _Merged(self._crew.members, found)
+        search = self._search(merged)
+        if len(merged.rows) and float(merged.sq_dists.max()) < search.least:
+            self._sharpen()
+            return
+        rows = search.picks_among(torch.arange(len(merged.rows)), merged.outside, n) if len(merged.rows) else []
+        if not rows and all(each.everything for each in found):
+            if search.exact:
+                top = max(self._crew.ask_all(Shard.top))
+                self._pick_farthest(top, n if top == 0 else 1)
+            else:
+                self._sharpen()
+            return
+        self.sq_dists += search.sq_dists
+        self._add(merged, rows)
+
+    def _search(self, merged: _Merged) -> FarthestFirst:
+        """A search among the candidates, by distances of the present precision."""
+        search = FarthestFirst(merged.x, scale=self._scale)
+        for _ in range(self._sharpened):
+            search.sharpen()
+        search.bounds = merged.sq_dists.clone()
+        search.centers.first = list(self._centers)
+        return search
+
+    def _sharpen(self) -> None:
+        self._sharpened += 1
+        self._crew.change_all(Shard.sharpen)
+
+    def _pick_farthest(self, top: float, n: int, begin: int | None = None) -> None:
+        """Pick the first n of the rows at the largest distance, which is ``top``, by their keys."""
+        merged = _Merged(self._crew.members, self._crew.ask_all(Shard.farthest, top, n))
+        rows = list(range(min(n, len(merged.rows))))
+        self.sq_dists += [top] * len(rows)
+        self._add(merged, rows, begin)
+
+    def _add(self, merged: _Merged, rows: list[int], begin: int | None = None) -> None:
+        """Make candidates centers, in all shards."""
+        places = [merged.places[row] for row in rows]
+        self.picks += places
+        centers = merged.x[torch.tensor(rows)] if rows else None
+        self._centers += [] if centers is None else [centers]
+        own = _by_shard(places)
+        self._crew.change(
+            Shard.add_centers, {number: (centers, own.get(number, []), begin) for number in self._crew.members}
+        )
+
+
+class _Merged:
+    """The candidates of several shards in the order of their keys, so that ties go to the smaller row.
+
+    Attributes:
+        rows: Their rows in their shards, (B,).
+        places: Shard and row of each.
+        x: Their features.
+        sq_dists: Their squared distances, (B,).
+        outside: A bound of the distances of all other rows.
+    """
+
+    def __init__(self, numbers: Sequence[int], found: Sequence[Candidates]) -> None:
+        self.outside = max(each.outside for each in found)
+        order = torch.cat([each.keys for each in found]).argsort()
+        sq_dists = torch.cat([each.sq_dists for each in found])
+        order = order[sq_dists[order] > self.outside]
+        shards = torch.tensor(numbers).repeat_interleave(torch.tensor([len(each.rows) for each in found]))[order]
+        self.rows = torch.cat([each.rows for each in found])[order]
+        self.places = list(zip(shards.tolist(), self.rows.tolist(), strict=True))
+        self.x = joined([each.x for each in found])[order]
+        self.sq_dists = sq_dists[order]
+
+
+# ------------------------------------------------------------------------------------------------------------- k-means++
+
+
+def _badge(crew: Crew, opened: list[Opened], strategy: BADGE, n: int, rng: Rng) -> _Pick:
+    """k-means++ that starts with the gradient of largest norm."""
+    _, e, top = _at_one_scale(crew, opened, [])
+    pool = _ShardedRows(crew, [opened[number].size for number in crew.members])
+    exact = max(crew.ask_all(Shard.largest_norm, top))
+    found = crew.ask_all(Shard.longest, top, exact)
+    _, first = min((each[0], pool.starts[at] + each[1]) for at, each in enumerate(found) if each is not None)
+    seeds = seeded(pool, n, first, strategy.draws(rng))
+    norms = times_two_to(pool.rows(seeds.rows).exact_sq_norms().sqrt(), e)
+    return _Pick(pool.places(seeds.rows), strategy.reasons(norms, times_two_to(seeds.gains, 2 * e)))
+
+
+class _ShardedRows(Weighted):
+    """The rows of all shards, numbered in the order of the shards.
+
+    Args:
+        crew: The shards.
+        sizes: Number of rows of each member.
+
+    Attributes:
+        starts: The number of the first row of each member, and the number of all rows.
+    """
+
+    def __init__(self, crew: Crew, sizes: Sequence[int]) -> None:
+        self._crew = crew
+        self._ends = torch.tensor(sizes).cumsum(0)
+        self.starts = [0, *self._ends.tolist()]
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def places(self, rows: Tensor) -> list[tuple[int, int]]:
+        """Shard and row of each row."""
+        at = torch.searchsorted(self._ends, rows, right=True).tolist()
+        return [(self._crew.members[k], row - self.starts[k]) for k, row in zip(at, rows.tolist(), strict=True)]
+
+    def rows(self, rows: Tensor) -> Features:
+        """See ``Weighted.rows``."""
+        places = self.places(rows)
+        own = _by_shard(places)
+        found = self._crew.ask(Shard.features, {number: (torch.tensor(each),) for number, each in own.items()})
+        order = torch.tensor(sorted(range(len(places)), key=lambda i: list(own).index(places[i][0])))
+        return joined(list(found.values()))[order.argsort()]
+
+    def take(self, rows: Tensor) -> None:
+        """See ``Weighted.take``."""
+        own = _by_shard(self.places(rows))
+        self._crew.change(Shard.take, {number: (torch.tensor(each),) for number, each in own.items()})
+
+    def update(self, picks: Sequence[Features]) -> Tensor:
+        """See ``Weighted.update``."""
+        sums = self._crew.change_all(Shard.update, list(picks))
+        self._first_blocks = torch.tensor([0, *(len(each) for each in sums)]).cumsum(0)
+        return torch.cat(sums)
+
+    def find(self, shares: Shares) -> Found:
+        """See ``Weighted.find``."""
+        at = torch.searchsorted(self._first_blocks[1:], shares.blocks, right=True)
+        members = at.unique().tolist()
+        asked = {
+            self._crew.members[k]: (shares.of(torch.nonzero(at == k)[:, 0], int(self._first_blocks[k])),)
+            for k in members
+        }
+        found = dict(zip(members, self._crew.ask(Shard.find, asked).values(), strict=True))
+        rows = torch.empty_like(shares.blocks)
+        weights = next(iter(found.values())).weights.new_empty(len(rows))
+        for k, each in found.items():
+            rows[at == k] = each.rows + self.starts[k]
+            weights[at == k] = each.weights
+        return Found(rows, weights, joined([each.distinct for each in found.values()]))

@@ -1,0 +1,287 @@
+"""What the process of one shard does: it opens its rows of the pool, scores them, and answers for distances and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from distil.data.array_files import read_rows
+from distil.data.arrays import precision_of
+from distil.data.ids import ListedIds, matched, position_of
+from distil.data.shards import read_manifest
+from distil.errors import InvalidInput
+from distil.functional.centers import FarthestFirst, near_largest_norms
+from distil.functional.features import EXACT_TIE, Dense, Features, Outer, vanish
+from distil.functional.weighted_rows import Found, Shares, WeightedRows
+from distil.measuring.source import ArraySource, arguments_of
+from distil.rng import Rng
+from distil.selection.checked import checked_scores
+from distil.selection.leaders import Leaders
+from distil.signals import Signal, Signals
+from distil.strategies.base import ScoreStrategy, Sets, Strategy, tie_keys
+from distil.system.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a pool in shards, and what is asked of them.
+
+    Attributes:
+        folder: The folder of the shards.
+        start: The first row.
+        stop: The row after the last.
+        strategy: The strategy that chooses.
+        seed: The seed of the selection.
+        size: Number of rows of the whole pool.
+        lists: ``labeled``, ``exclude`` and, where not all others may be chosen, ``candidates`` -> ids.
+    """
+
+    folder: Path
+    start: int
+    stop: int
+    strategy: Strategy
+    seed: int
+    size: int
+    lists: Mapping[str, ListedIds]
+
+
+class Opened(NamedTuple):
+    """What the driver learns of a shard first.
+
+    Attributes:
+        size: Number of rows that may be chosen.
+        matched: List of ids -> the positions in it of ids of this shard.
+        kind: Types and widths of the arrays.
+    """
+
+    size: int
+    matched: dict[str, list[int]]
+    kind: str
+
+
+class Candidates(NamedTuple):
+    """Rows that may be the farthest.
+
+    Attributes:
+        rows: The rows, (B,).
+        keys: Their keys, by which ties are broken, (B,).
+        x: Their features.
+        sq_dists: Their squared distances to the nearest center, (B,).
+        outside: A bound of the distances of all other rows.
+        everything: Whether the other rows were compared with all centers too.
+    """
+
+    rows: Tensor
+    keys: Tensor
+    x: Dense
+    sq_dists: Tensor
+    outside: float
+    everything: bool
+
+
+class Shard:
+    """The rows of one part of a pool, numbered from 0 in the order of their ids.
+
+    Args:
+        part: The part.
+    """
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        manifest, runtime = read_manifest(part.folder), Runtime(progress=False)
+        names = arguments_of(part.strategy.needs.pool)
+        columns = {name: read_rows(manifest, name, part.start, part.stop, runtime) for name in names}
+        self._arrays = {name: column.values for name, column in columns.items()}
+        named = [column.names for column in columns.values() if column.names is not None]
+        if any(each != named[0] for each in named):
+            raise InvalidInput(f"{part.folder}: the files of {' and '.join(names)} have different ids")
+        self._names: Sequence[Any] = named[0] if named else range(part.start, part.stop)
+        index = {name: row for row, name in enumerate(named[0])} if named else None
+        self._rows = {what: self._listed(ids, index) for what, ids in part.lists.items()}
+        self._free = self._may_be_chosen()
+        self._runtime = runtime
+        self.rng = Rng(part.seed)
+
+    def _listed(self, ids: ListedIds, index: Mapping[str, int] | None) -> dict[int, int]:
+        """Place in a list of ids -> row in this part, for those that are here."""
+        if index is None or ids.positions:
+            rows = [position_of(name, self.part.size) - self.part.start for name in ids.names]
+        else:
+            rows = matched(ids.names, index)
+        return {place: row for place, row in enumerate(rows) if 0 <= row < self.part.stop - self.part.start}
+
+    def _may_be_chosen(self) -> Tensor:
+        size = self.part.stop - self.part.start
+        free = torch.ones(size, dtype=torch.bool)
+        if "candidates" in self._rows:
+            free[:] = False
+            free[list(self._rows["candidates"].values())] = True
+        for what in ("labeled", "exclude"):
+            free[list(self._rows.get(what, {}).values())] = False
+        return torch.nonzero(free)[:, 0]
+
+    def opened(self) -> Opened:
+        """What there is."""
+        kind = ", ".join(f"{name} {a.dtype} {'x'.join(map(str, a.shape[1:]))}" for name, a in self._arrays.items())
+        return Opened(len(self._free), {what: list(rows) for what, rows in self._rows.items()}, kind)
+
+    def named(self, rows: Tensor) -> list[tuple[int, str]]:
+        """The positions of rows in the whole pool, and their ids as text."""
+        return [(self.part.start + row, str(self._names[row])) for row in self._free[rows].tolist()]
+
+    @cached_property
+    def keys(self) -> Tensor:
+        """The keys by which ties between rows are broken."""
+        return tie_keys(self._free + self.part.start, self.rng)
+
+    def _source(self, rows: Tensor) -> ArraySource:
+        precision = precision_of(list(self._arrays.values()))
+        caller = type(self.part.strategy).__name__
+        return ArraySource(rows, self._arrays, caller=caller, names=self._names, precision=precision)
+
+    def _table(self, rows: Tensor) -> Signals:
+        source = self._source(rows)
+        signals = source.measured(self.part.strategy.needs.pool)
+        return source.table(signals, self._runtime, self.rng)
+
+    # ------------------------------------------------------------------------------------------------------------ scores
+
+    def leaders(self, n: int) -> tuple[Signals, Tensor, Tensor, tuple[float, float]]:
+        """The n rows of largest score, best first: their evidence, scores and rows, and the range of all scores."""
+        by = self.part.strategy
+        assert isinstance(by, ScoreStrategy)
+        source, best = self._source(self._free), Leaders(n, by.evidence, self.rng)
+        least, most = torch.inf, -torch.inf
+        for chunk in source.chunks(source.measured(by.needs.pool), self._runtime, self.rng):
+            scores = checked_scores(by.score(Sets(pool=chunk)), by, chunk.ids, self._names)
+            best.add(Signals(chunk.ids + self.part.start, chunk.values), scores)
+            least, most = min(least, float(scores.min())), max(most, float(scores.max()))
+        table, scores = best.leaders()
+        return table, scores, torch.searchsorted(self._free, table.ids - self.part.start), (least, most)
+
+    # ------------------------------------------------------------------------------------------------- features, at one scale
+
+    @cached_property
+    def x(self) -> Features:
+        """The features of the rows, as the strategy reads them."""
+        return features_of(self._table(self._free), self.part.strategy.needs.pool[0]).with_norms()
+
+    def labeled(self) -> Dense | None:
+        """The labeled rows of this part."""
+        rows = torch.tensor(list(self._rows.get("labeled", {}).values()), dtype=torch.long)
+        return Dense(self._table(rows.sort().values).values[self.part.strategy.needs.labeled[0]]) if len(rows) else None
+
+    def exponents(self) -> tuple[int, ...]:
+        """See ``Features.exponents``."""
+        return self.x.exponents()
+
+    def scaled(self, exponents: tuple[int, ...]) -> tuple[bool, float]:
+        """Scale the rows; whether some vanish in float32, and the largest squared norm."""
+        if any(exponents):
+            self.x = self.x.scaled(exponents).with_norms()
+        return vanish(self.x), float(self.x.sq_norms().max())
+
+    def doubled(self) -> float:
+        """Compute in float64; the largest squared norm."""
+        self.x = self.x.double().with_norms()
+        return float(self.x.sq_norms().max())
+
+    # ------------------------------------------------------------------------------------------------------------- centers
+
+    def begin_centers(self, scale: float) -> None:
+        """Begin farthest-first picks of rows whose largest squared norm, everywhere, is ``scale``."""
+        self._search = FarthestFirst(self.x, scale=scale)
+        self._search.taken = []
+
+    def add_centers(self, centers: Dense | None, rows: list[int], n: int | None) -> None:
+        """Add the picks of a round as centers, or the first centers, after which n picks follow; ``rows`` of them are here."""
+        search = self._search
+        if centers is not None:
+            search.centers.first.append(centers)
+            search.taken += rows
+            search.bounds[rows] = -1
+        if n is not None:
+            search.begin(n)
+        else:
+            search.adapt(0 if centers is None else len(centers))
+
+    def candidates(self, limit: int) -> Candidates:
+        """At most ``limit`` rows that may be the farthest."""
+        rows, outside, everything = self._search.candidates(limit)
+        x = self.x[rows]
+        assert isinstance(x, Dense)
+        return Candidates(rows, self.keys[rows], x, self._search.bounds[rows], outside, everything)
+
+    def sharpen(self) -> None:
+        """Continue with distances of the next higher precision."""
+        self._search.sharpen()
+
+    def top(self) -> float:
+        """The largest distance."""
+        return float(self._search.bounds.max())
+
+    def farthest(self, top: float, n: int) -> Candidates:
+        """The first n of the rows at the distance ``top``, by their keys."""
+        rows = self._search.farthest(top)
+        rows = rows[self.keys[rows].argsort()][:n]
+        x = self.x[rows]
+        assert isinstance(x, Dense)
+        return Candidates(rows, self.keys[rows], x, self._search.bounds[rows], -1.0, everything=True)
+
+    # ------------------------------------------------------------------------------------------------------------- weights
+
+    def largest_norm(self, top: float) -> float:
+        """The largest squared norm in float64 among rows where it is about ``top``; -1 without any."""
+        exact = near_largest_norms(self.x, top)[1]
+        return float(exact.max()) if len(exact) else -1.0
+
+    def longest(self, top: float, exact: float) -> tuple[int, int] | None:
+        """The smallest key of the rows whose squared norm is the largest, ``exact``, and its row; None without any."""
+        rows, norms = near_largest_norms(self.x, top)
+        rows = rows[norms >= exact * (1 - EXACT_TIE)]
+        if not len(rows):
+            return None
+        row = int(rows[self.keys[rows].argmin()])
+        return int(self.keys[row]), row
+
+    def features(self, rows: Tensor) -> Features:
+        """The features of rows."""
+        return self.x[rows]
+
+    @cached_property
+    def _weighted(self) -> WeightedRows:
+        return WeightedRows(self.x, self._free + self.part.start)
+
+    def take(self, rows: Tensor) -> None:
+        """See ``Weighted.take``."""
+        self._weighted.take(rows)
+
+    def update(self, picks: Sequence[Features]) -> Tensor:
+        """See ``Weighted.update``."""
+        return self._weighted.update(picks)
+
+    def find(self, shares: Shares) -> Found:
+        """See ``Weighted.find``."""
+        return self._weighted.find(shares)
+
+
+def features_of(table: Signals, signal: Signal[Any]) -> Features:
+    """The rows of a signal as features."""
+    values = table[signal]
+    return values if isinstance(values, Features) else Dense(values)
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """The rows of several parts of one kind, one after the other, with norms."""
+    norms = torch.cat([part.sq_norms() for part in parts])
+    first = parts[0]
+    if isinstance(first, Outer):
+        outer = [part for part in parts if isinstance(part, Outer)]
+        return Outer(torch.cat([p.a for p in outer]), torch.cat([p.b for p in outer]), first.bias, norms)
+    return Dense(torch.cat([part.dense() for part in parts]), norms)

@@ -1,0 +1,170 @@
+"""Selections from shards are those of one process, for any number of shards, order of replies and losses of actors."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from distil.data.ids import ListedIds
+from distil.data.shards import write_manifest
+from distil.distributed import select as module
+from distil.distributed.select import forms, pick_from_shards
+from distil.errors import InvalidInput, MissingSignal
+from distil.functional import weighted_rows
+from distil.selection.from_files import chosen, read_arrays, request
+from distil.strategies import strategy_named
+from distil.system.executor import Actors, Executor, Serial
+
+BLOCK = 16  # in place of 4,096
+N = 120
+
+
+class Shuffled(Actors):
+    """Actors in this process that answer in random order, and are lost now and then."""
+
+    def __init__(self, make, keys, losses, seed):
+        self.make, self.keys, self.losses = make, keys, losses
+        self.states, self.rng, self.n_lost = {}, np.random.default_rng(seed), 0
+
+    def ask(self, work, messages):
+        for number in self.rng.permutation(list(messages)).tolist():
+            if number in self.states and self.rng.uniform() < self.losses:
+                del self.states[number]
+                self.n_lost += 1
+            if number not in self.states:
+                self.states[number] = self.make(self.keys[number])
+            yield number, work(self.states[number], messages[number])
+
+
+class Shuffling(Executor):
+    def __init__(self, seed, losses=0.0):
+        self.seed, self.losses, self.n_lost = seed, losses, 0
+
+    def map(self, prepare, work, tasks, report):
+        raise NotImplementedError
+
+    @contextmanager
+    def actors(self, make, keys):
+        actors = Shuffled(make, keys, self.losses, self.seed)
+        yield actors
+        self.n_lost += actors.n_lost
+
+
+def in_shards(folder, arrays, ends):
+    """Write arrays into shards that end at these rows."""
+    Path(folder).mkdir()
+    starts = [0, *ends[:-1]]
+    for name, array in arrays.items():
+        for k, (start, stop) in enumerate(zip(starts, ends, strict=True)):
+            np.save(f"{folder}/{name}{k}.npy", array[start:stop])
+    files = {name: [f"{name}{k}.npy" for k in range(len(ends))] for name in arrays}
+    write_manifest(Path(folder), [stop - start for start, stop in zip(starts, ends, strict=True)], files)
+
+
+def rows_of(kind, rng):
+    x = rng.normal(size=(N, 5)).astype(np.float32)
+    if kind == "duplicates":
+        return x[rng.integers(0, 12, N)]
+    if kind == "grid":  # many exact ties
+        return rng.integers(0, 3, size=(N, 3)).astype(np.float32)
+    if kind == "equal":
+        return np.ones((N, 3), np.float32)
+    if kind == "far":  # near-ties that only float64 distinguishes, and rows whose squares overflow
+        return x * np.float32(1e25)
+    return x.astype(np.float16) if kind == "half" else x
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A folder, and blocks of 16 rows."""
+    monkeypatch.chdir(tmp_path)
+    for target in (weighted_rows, module):
+        monkeypatch.setattr(target, "CANONICAL_BLOCK", BLOCK)
+
+
+ENDS = {1: [N], 2: [96, N], 3: [16, 80, N], 7: [16, 40, 41, 64, 80, 112, N]}
+KINDS = ["plain", "duplicates", "grid", "equal", "far", "half"]
+
+
+@pytest.mark.parametrize("name", ["margin_sampling", "core_set", "badge"])
+def test_shards_make_the_selection_of_one_process(name, small):
+    strategy = strategy_named(name)
+    for seed, kind in enumerate(KINDS):
+        rng = np.random.default_rng(seed)
+        x = rows_of(kind, rng)
+        p = rng.dirichlet(np.ones(4), N)[rng.integers(0, N, N)].astype(x.dtype)
+        np.save("x.npy", x)
+        np.save("p.npy", p)
+        labeled = ListedIds(tuple(map(str, rng.permutation(N)[:20].tolist())), None, "labeled") if seed % 2 else None
+        arrays = read_arrays({"embeddings": "x.npy", "probs": "p.npy"})
+        for n in (1, 40):
+            one = chosen(request(strategy, n, arrays, labeled=labeled, seed=seed))
+            for count, ends in ENDS.items():
+                folder = f"{kind}{count}"
+                if not Path(folder).exists():
+                    in_shards(folder, {"embeddings": x, "probs": p}, ends)
+                found = pick_from_shards(strategy, n, folder, Shuffling(n), labeled=labeled, seed=seed)
+                assert found.picks.rows == one.rows, (kind, n, count)
+                assert found.picks.scores == one.scores
+                assert found.picks.why == one.why
+                assert found.available == N - 20 * (seed % 2)
+
+
+@pytest.mark.parametrize("name", ["margin_sampling", "core_set", "badge"])
+def test_actors_that_come_back_empty_do_not_change_the_selection(name, small):
+    rng = np.random.default_rng(0)
+    x, p = rows_of("plain", rng), rng.dirichlet(np.ones(4), N).astype(np.float32)
+    in_shards("pool", {"embeddings": x, "probs": p}, ENDS[3])
+    strategy = strategy_named(name)
+    expected = pick_from_shards(strategy, 40, "pool", Serial(), seed=1)
+    lost = 0
+    for seed in range(4):
+        executor = Shuffling(seed, losses=0.15)
+        assert pick_from_shards(strategy, 40, "pool", executor, seed=1).picks.rows == expected.picks.rows
+        lost += executor.n_lost
+    assert lost > 2
+    assert expected.traffic.rounds > 2
+    assert expected.traffic.n_bytes > 1000
+
+
+def test_ids_and_lists(small):
+    rng = np.random.default_rng(0)
+    x = rows_of("plain", rng)
+    np.save("x.npy", x)
+    names = [f"n{i}" for i in rng.permutation(N)]
+    Path("x.ids.txt").write_text("".join(f"{name}\n" for name in names))
+    in_shards("pool", {"embeddings": x}, ENDS[3])
+    for k, (start, stop) in enumerate([(0, 16), (16, 80), (80, N)]):
+        Path(f"pool/embeddings{k}.ids.txt").write_text("".join(f"{name}\n" for name in names[start:stop]))
+    lists = {
+        "labeled": ListedIds(("n3", "n7"), None, "labeled"),
+        "candidates": ListedIds(tuple(f"n{i}" for i in range(70, 120)), None, "candidates"),
+        "exclude": ListedIds(("n101", "n102"), None, "exclude"),
+    }
+    one = chosen(request("core_set", 20, read_arrays({"embeddings": "x.npy"}), seed=5, **lists))
+    found = pick_from_shards(strategy_named("core_set"), 20, "pool", Shuffling(0), seed=5, **lists)
+    assert (found.picks.rows, found.picks.ids, found.available) == (one.rows, one.ids, 48)
+    with pytest.raises(InvalidInput, match="labeled: 'm3' is not in the pool"):
+        pick_from_shards(strategy_named("core_set"), 2, "pool", Serial(), labeled=ListedIds(("m3",), None, "labeled"))
+
+
+def test_faults(small):
+    x = rows_of("plain", np.random.default_rng(0))
+    in_shards("pool", {"embeddings": x}, ENDS[2])
+    assert {"core_set", "badge", "margin_sampling"} <= set(forms())
+    assert "typiclust" not in forms()
+    with pytest.raises(InvalidInput, match=r"KMeansSampling has no distributed form.*badge.*core_set.*margin_sampling"):
+        pick_from_shards(strategy_named("kmeans_sampling"), 2, "pool", Serial())
+    with pytest.raises(MissingSignal, match="BADGE needs probs, and the shards in pool have none"):
+        pick_from_shards(strategy_named("badge"), 2, "pool", Serial())
+    with pytest.raises(InvalidInput, match="n must be between 1 and 120"):
+        pick_from_shards(strategy_named("core_set"), 121, "pool", Serial())
+    np.save("pool/embeddings1.npy", torch.zeros(24, 4).numpy())
+    with pytest.raises(InvalidInput, match="the shards of a pool must agree"):
+        pick_from_shards(strategy_named("core_set"), 2, "pool", Serial())
+    x[110, 0] = np.nan
+    np.save("pool/embeddings1.npy", x[96:])
+    with pytest.raises(InvalidInput, match="110"):
+        pick_from_shards(strategy_named("core_set"), 2, "pool", Serial())
