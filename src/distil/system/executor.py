@@ -172,21 +172,19 @@ class _Lane:
 
     Attributes:
         restarts: Number of times that the process was ended.
+        held: Numbers of the actors whose keys were sent to the present process.
     """
 
     def __init__(self, threads: int) -> None:
         self.restarts = 0
+        self.held: set[int] = set()
         self._threads = threads
         self._pool: ProcessPoolExecutor | None = None
         self._running = weakref.WeakSet[Future[Any]]()  # calls of the present process
 
     def submit(self, *call: Any) -> Future[Any]:  # noqa: ANN401
-        """Call a function in the process."""
-        try:
-            future = self._process().submit(*call)
-        except BrokenProcessPool:  # it was killed between two calls
-            self.close()
-            future = self._process().submit(*call)
+        """Call a function in the process; BrokenProcessPool if it was killed between two calls."""
+        future = self._process().submit(*call)
         self._running.add(future)
         return future
 
@@ -204,6 +202,7 @@ class _Lane:
             self._pool = None
             self.restarts += 1
             self._running.clear()
+            self.held.clear()
 
     def _process(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -249,7 +248,18 @@ class _InProcesses(Actors[State]):
 
     def _sent(self, number: int, work: Callable[[State, Any], Any], message: Any) -> Future[Any]:  # noqa: ANN401
         lane = self._lanes[number % len(self._lanes)]
-        return lane.submit(_ask, self._make, self._keys[number], number, work, message)
+        try:
+            return self._sent_to(lane, number, work, message)
+        except BrokenProcessPool:
+            lane.close()
+            return self._sent_to(lane, number, work, message)
+
+    def _sent_to(self, lane: _Lane, number: int, work: Callable[[State, Any], Any], message: Any) -> Future[Any]:  # noqa: ANN401
+        """Send a message, with the actor's key if the process does not have it yet: it may be large."""
+        key = None if number in lane.held else self._keys[number]
+        future = lane.submit(_ask, self._make, key, number, work, message)
+        lane.held.add(number)
+        return future
 
 
 def executor_named(name: str | None) -> Executor:
