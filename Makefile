@@ -14,7 +14,7 @@ SCRIPT := (echo '"use strict"; (() => {'; cat $(PAGE)/figures.js $(PAGE)/section
 # The modules of the labeling page.
 MODULES := src/distil/labeling/page
 
-.PHONY: demo test fast slow lint lint-js coverage bench clean
+.PHONY: demo test fast slow lint lint-js coverage docs bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +55,14 @@ slow: $(VENV)/.dev
 # Lines and branches that the ordinary tests do not reach, on the terminal and in htmlcov/. A report, not a gate.
 coverage: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -m "not slow" --cov --cov-report=term --cov-report=html
+
+# The site, in build/site. Warnings are errors.
+docs: $(VENV)/.docs
+	$(BIN)/python scripts/site.py
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[docs]"
+	touch $@
 
 # Some 20 minutes on two quiet cores, and 2 GB for the environment of the packages that distil is compared with.
 bench: $(VENV)/.demo

@@ -1,7 +1,7 @@
 """Build the site in build/site: the pages of the repository, and the reference of the public names from their docstrings.
 
-``python scripts/site.py`` needs the packages of the extra ``docs`` and no network. Warnings are errors, and so is a page that would load
-anything from another machine.
+``python scripts/site.py`` needs the packages of the extra ``docs`` and no network. Warnings are errors, and so is a page that would
+load anything from another machine.
 """
 
 from __future__ import annotations
