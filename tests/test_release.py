@@ -1,0 +1,78 @@
+"""What a release needs: equal builds, known licenses, and an example that type checkers accept."""
+
+from __future__ import annotations
+
+import email
+import os
+import runpy
+import subprocess
+import sys
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from distil.strategies import registry
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_installed_dependency_declares_a_license():
+    licenses = runpy.run_path(str(ROOT / "scripts" / "licenses.py"))
+    packages = licenses["needed"]([])
+    assert {"torch", "numpy", "scipy", "pydantic-core"} <= packages.keys()  # the last is a dependency of a dependency
+    assert "pytest" not in packages
+    assert packages["numpy"].version == version("numpy")
+    assert [name for name, package in packages.items() if not licenses["license_of"](package)] == []
+
+
+def test_where_a_license_is_read(case):
+    license_of = runpy.run_path(str(ROOT / "scripts" / "licenses.py"))["license_of"]
+    for text, expected in {
+        "License-Expression: MIT\nLicense: other": "MIT",
+        "Classifier: License :: OSI Approved :: BSD License\nLicense: a long text": "BSD License",
+        "License: Apache 2.0\n        and more": "Apache 2.0",
+        "Name: none": "",
+    }.items():
+        with case(expected):
+            assert license_of(SimpleNamespace(metadata=email.message_from_string(text))) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("hatchling") is None, reason="needs hatchling")
+def test_two_builds_are_equal():
+    done = subprocess.run(
+        [sys.executable, "scripts/reproducible.py"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = [line.split()[1] for line in done.stdout.splitlines()]
+    assert [name.rpartition(".")[2] for name in names] == ["whl", "gz"]
+
+
+def test_the_typed_example_runs(monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    assert runpy.run_path(str(ROOT / "examples" / "typed_loop.py"))["main"](rounds=2) == [15, 20]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("mypy") is None, reason="needs mypy")
+def test_the_typed_example_passes_mypy(tmp_path):
+    command = [
+        "mypy",
+        "--strict",
+        "--follow-imports=silent",
+        "--cache-dir",
+        tmp_path,
+        ROOT / "examples" / "typed_loop.py",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "MYPYPATH": str(ROOT / "src")},
+    )
+    assert (done.returncode, done.stdout) == (0, "Success: no issues found in 1 source file\n"), done.stdout
