@@ -27,6 +27,7 @@ COPIED = [
     "docs",
     "examples",
     "benchmarks/README.md",
+    "benchmarks/protocols",
     "benchmarks/results",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -166,10 +167,11 @@ def stage(folder: Path) -> None:
     (folder / "api" / "all-strategies.md").write_text(table(), encoding="utf-8")
     shutil.copytree(folder / "docs" / "gallery", folder / "extra" / "docs" / "gallery")
     with (folder / "benchmarks" / "README.md").open("a", encoding="utf-8") as file:
-        file.write("\n```{toctree}\n:hidden:\n:glob:\n\nresults/*\n```\n")
-    results = folder / "benchmarks" / "results"
-    found = [path for path in folder.rglob("*") if path.suffix in (".md", ".rst") and path.parent != results]
-    pages = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in found)
+        file.write("\n```{toctree}\n:hidden:\n:glob:\n\nprotocols/README\nresults/*\n```\n")
+    found = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix in (".md", ".rst")]
+    pages = sorted(
+        path.with_suffix("").as_posix() for path in found if len(path.parts) < 3
+    )  # not those of the benchmarks
     first = (ROOT / "README.md").read_text(encoding="utf-8")
     (folder / "index.md").write_text(f"{first}\n{contents(pages)}\n", encoding="utf-8")
 
@@ -210,20 +212,9 @@ def build() -> int:
     source, site = BUILD / "site-source", BUILD / "site"
     stage(source)
     shutil.rmtree(site, ignore_errors=True)
-    command = [
-        "-m",
-        "sphinx",
-        "--fail-on-warning",
-        "--keep-going",
-        "-q",
-        "-d",
-        BUILD / "site-cache",
-        "-c",
-        source / "docs",
-        source,
-        site,
-    ]
-    done = subprocess.run([sys.executable, *command], check=False)
+    options = "--fail-on-warning --keep-going --fresh-env -q".split()
+    folders = ["-d", BUILD / "site-cache", "-c", source / "docs", source, site]
+    done = subprocess.run([sys.executable, "-m", "sphinx", *options, *folders], check=False)
     outside = requests_outside(site)
     sys.stderr.writelines(f"loaded from another machine: {line}\n" for line in outside)
     return done.returncode or bool(outside)
