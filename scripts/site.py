@@ -212,7 +212,7 @@ def build() -> int:
     source, site = BUILD / "site-source", BUILD / "site"
     stage(source)
     shutil.rmtree(site, ignore_errors=True)
-    options = "--fail-on-warning --keep-going --fresh-env -q".split()
+    options = ["--fail-on-warning", "--keep-going", "--fresh-env", "-q"]
     folders = ["-d", BUILD / "site-cache", "-c", source / "docs", source, site]
     done = subprocess.run([sys.executable, "-m", "sphinx", *options, *folders], check=False)
     outside = requests_outside(site)
