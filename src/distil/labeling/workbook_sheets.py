@@ -145,10 +145,12 @@ def _offer(sheet: Worksheet, column: int, texts: Sequence[str], name: str) -> No
     """
     if not texts:
         return
+    from openpyxl.utils import get_column_letter
     from openpyxl.worksheet.datavalidation import DataValidation
 
-    letter = sheet.cell(1, column).column_letter
-    listed = sheet.parent.create_sheet(str(sheet.cell(1, column).value))
+    letter, book = get_column_letter(column), sheet.parent
+    assert book is not None
+    listed = book.create_sheet(str(sheet.cell(1, column).value))
     listed.sheet_state = "veryHidden"  # from people, but not from the rule
     for row, text in enumerate(texts, 1):
         _write_row(listed, row, [text], name)

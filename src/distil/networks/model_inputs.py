@@ -141,7 +141,8 @@ def placed(x: Any, device: torch.device, dtype: torch.dtype | None, *, arrays: b
     if arrays and isinstance(x, np.ndarray) and x.dtype.kind in "fiub":
         x = torch.from_numpy(np.ascontiguousarray(x))
     if isinstance(x, PackedSequence):
-        return x.to(device, dtype if dtype is not None and x.data.is_floating_point() else x.data.dtype)
+        packed: Any = x  # the types of torch leave out this form of the call
+        return packed.to(device, dtype if dtype is not None and x.data.is_floating_point() else x.data.dtype)
     if isinstance(x, Tensor):
         return x.to(device, dtype if dtype is not None and x.is_floating_point() else x.dtype, non_blocking=True)
     return _each(x, lambda value: placed(value, device, dtype, arrays=arrays))
@@ -161,8 +162,8 @@ def first_rows(x: Any, n: int, *, repeat: bool = False) -> Any:  # noqa: ANN401
     """The first ``n`` rows of each tensor and list of texts; with ``repeat``, the first row ``n`` times if there are fewer."""
     if isinstance(x, PackedSequence):
         padded, lengths = pad_packed_sequence(x, batch_first=True)
-        parts = first_rows((padded, lengths), n, repeat=repeat)
-        return pack_padded_sequence(*parts, batch_first=True, enforce_sorted=False)
+        first, sizes = first_rows((padded, lengths), n, repeat=repeat)
+        return pack_padded_sequence(first, sizes, batch_first=True, enforce_sorted=False)
     if isinstance(x, Tensor):
         return x[:1].repeat(n, *[1] * (x.dim() - 1)) if repeat and len(x) < n else x[:n]
     if isinstance(x, list) and x and all(isinstance(text, str) for text in x):

@@ -304,8 +304,9 @@ def select_from(
         raise InvalidInput(f"pass {role} (rows of the arrays) or {role}_embeddings (a separate array), not both")
     answers = given if positions is None else {**given, "labeled": (positions, labels)}
     known = None if classes is None else as_classes(classes, classes_in(arrays))
-    if known is not None and isinstance(probs, Frame):
-        check_columns(probs.columns, known, "probs")
+    table: object = probs  # type checkers take no data frame for an array
+    if known is not None and isinstance(table, Frame):
+        check_columns(table.columns, known, "probs")
     for role, (ids, own) in answers.items():
         _check_unread(task, own, _labels_of(role), ids, names, known)
     strategy, notes = for_arrays(strategy, arrays, labels) if task == "classification" else (strategy, ())
