@@ -216,10 +216,9 @@ def pick(
     chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"), inputs=inputs)
     if shards is not None:
         others = {**inputs, **apart, "model": model, "column": column, "classes": classes, "near": near}
-        given = [name for name in others if name not in ("labeled", "candidates", "exclude") and others[name]]
+        unread = [name for name in others if name not in _LISTS and others[name]]
         flags = {"no_duplicates": no_duplicates, "explain": explain, "dry_run": dry_run}
-        given += [name for name, value in flags.items() if value]
-        _refuse_with_shards(given)
+        _refuse_with_shards([*unread, *(name for name, value in flags.items() if value)])
         lists = {name: [read_ids(path, quoting) for path in paths_of(name, paths[name], _IDS)] for name in _LISTS}
         return _of_shards(
             strategy, for_task(chooser, task), n, path_of("shards", shards), executor, lists, seed, path, force
@@ -291,9 +290,9 @@ def pick(
     return {**asked_for, "picks": picks.entries(), "notes": list(picks.notes), "read": read}
 
 
-def _refuse_with_shards(given: Sequence[str]) -> None:
-    if given:
-        options = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+def _refuse_with_shards(options_given: Sequence[str]) -> None:
+    if options_given:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in options_given)
         raise InvalidInput(f"{options}: not with --shards; pass the folder as --embeddings and --probs for all options")
 
 

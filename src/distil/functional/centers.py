@@ -93,7 +93,7 @@ def k_center_with_gains(x: Features, n: int, centers: Features | None = None) ->
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and {len(x):,}, the number of rows; got {n:,}")
     (x, *given), e = at_one_scale(x, *([] if centers is None else [centers]))
-    search = FarthestFirst(x, *given)
+    search = FarthestFirst(x, given[0] if given else None)
     rows = torch.tensor(search.pick(n))
     return RowsWithGains(rows, times_two_to(torch.tensor(search.sq_dists, dtype=torch.float64), 2 * e))
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.functional.centers import CANONICAL_BLOCK, draw
+from distil.functional.centers import draw
 from distil.functional.features import BLOCK_BYTES, Dense
 from distil.functional.nearest import nearest_center, pair_sq_dists
 from distil.functional.scale import floating, times_two_to, to_unit
+from distil.functional.weighted_rows import CANONICAL_BLOCK
 
 # Rows are centered where their mean is longer than this many times the largest distance from it in a sample of this size.
 _FAR, _SAMPLE = 64, 1024

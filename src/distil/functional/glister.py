@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.functional.centers import CANONICAL_BLOCK
 from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE, Outer
 from distil.functional.gains import RowsWithGains
 from distil.functional.gradients import cross_entropy_residual, residual
@@ -26,6 +25,7 @@ from distil.functional.matching import (
 )
 from distil.functional.scale import distant, exponent, number_times_two_to, times_two_to
 from distil.functional.scale import largest as largest_number
+from distil.functional.weighted_rows import CANONICAL_BLOCK
 
 TYPES = ("none", "Rand", "FacLoc", "Diversity")
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.functional.centers import CANONICAL_BLOCK
 from distil.functional.features import BLOCK_BYTES
 from distil.functional.neighbors import nearest_points
 from distil.functional.scale import of_one_precision, to_unit
+from distil.functional.weighted_rows import CANONICAL_BLOCK
 
 # Rows that decide the layer: at least so many, and so many for each of its inputs.
 _ROWS, _ROWS_PER_INPUT = 4096, 8
