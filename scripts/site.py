@@ -38,7 +38,13 @@ COPIED = [
 CONTENTS = {
     "Select": ["docs/guide", "docs/models", "docs/your-data", "docs/strategies", "docs/gallery"],
     "Label": ["docs/labeling-page", "docs/labeling-tutorial", "docs/labeling", "docs/label-studio"],
-    "Compare and decide": ["docs/comparing", "docs/configuration", "docs/forecast"],
+    "Compare and decide": [
+        "docs/comparing",
+        "docs/configuration",
+        "docs/forecast",
+        "docs/certainty",
+        "docs/certainty-tutorial",
+    ],
     "Move here": ["docs/moving", "docs/coming-from-distil", "docs/coming-from-deepal"],
     "Reference": [],  # the pages of API
     "Background": ["docs/faq", "docs/glossary", "docs/architecture", "docs/performance", "benchmarks/README"],
