@@ -356,7 +356,7 @@ def test_interrupted(swept):
     ids=["random_sampling+margin_sampling", "badge", "core_set"],
 )
 def test_killed_at_touches_of_the_disk(swept, strategies, every):
-    """Before and after every sync, naming and removing of any file, and in the middle of every line: a part of these times, to save time."""
+    """Before and after syncs, namings and removals of any file, and in the middle of lines: at every third, or eleventh, time."""
     configuration = document(strategies, patience=1)
     configuration["dataset"]["validation_points"] = 50
     found = swept(configuration, every=every)

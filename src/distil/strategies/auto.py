@@ -68,9 +68,9 @@ class Auto(Strategy):
 
     The function ``rule`` decides; docs/strategies.md has it as a table. Use it where you have no reason to name a strategy: it is
     the default of ``distil select``. In the runs from which the rule was made, with an earlier linear head, it was significantly
-    above random sampling in 15 of 15 settings, from the first label to hundreds. In 22 others it was significantly above in 11 and below in 5, where neighbors
-    have different classes (benchmarks/results/auto.md): name ``badge`` there. Name any strategy to overrule it. A note on the
-    selection says what was chosen, and why.
+    above random sampling in 15 of 15 settings, from the first label to hundreds. In 22 others it was significantly above in 11 and
+    below in 5, where neighbors have different classes (benchmarks/results/auto.md): name ``badge`` there. Name any strategy to
+    overrule it. A note on the selection says what was chosen, and why.
 
     ``select_from`` and ``distil select`` need only one of embeddings and probabilities, and a ``Learner`` needs no trained model
     for its first query. With a model that has no embedding, name another strategy.
