@@ -42,15 +42,19 @@ def estimate(*labels, **options):
     return distil.evaluate(probs="p.npy", labels=list(labels), **options)
 
 
+def write(path, rows):
+    with Path(path).open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+
+
 def fill(path, values):
     """Fill in the labels of a sheet, in its place."""
     rows = rows_of(path)
     for row in rows:
         row["label"] = row["label"] or values[int(row["id"])]
-    with Path(path).open("w", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
+    write(path, rows)
     return rows
 
 
@@ -93,6 +97,71 @@ def test_the_first_part_of_a_random_order_serves(pool):
     Path("gaps.csv").write_text("\n".join([",".join(half[0]), *(",".join(map(str, r.values())) for r in gaps)]))
     with pytest.raises(InvalidInput, match=r"items drawn have no label"):
         estimate("gaps.csv")
+
+
+def test_sheets_keep_all_of_their_draws(pool):
+    probs, truth = pool
+    for sampling in ("uniform", "stratified", "active"):
+        name = f"{sampling}.csv"
+        drawn(name, n=60, sampling=sampling)
+        rows = fill(name, truth)
+        write("copy.csv", [{**row, "probability": f"{float(row['probability']):.9f}"} for row in rows])
+        assert estimate(name, "copy.csv") == estimate(name)  # by two people
+        easy = [row for row in rows if probs[int(row["id"])].max() > 0.6 or row is rows[-1]]
+        write("easy.csv", easy)
+        with pytest.raises(InvalidInput, match=r"of the first \d+ draws are missing from the sheets"):
+            estimate("easy.csv")
+        write("cut.csv", [{key: cell for key, cell in row.items() if key != "probability"} for row in rows])
+        with pytest.raises(InvalidInput, match="a sheet of `distil evaluate` without its column probability"):
+            estimate("cut.csv")
+        drawn("other.csv", n=60, sampling=sampling, seed=5, force=True)
+        fill("other.csv", truth)
+        with pytest.raises(InvalidInput, match="the sheets hold two samples: draw 1 is"):
+            estimate(name, "other.csv")
+
+
+def test_sheets_of_another_pool(pool):
+    probs, truth = pool
+    for sampling in ("uniform", "stratified"):
+        drawn(f"{sampling}.csv", n=60, sampling=sampling)
+        rows = fill(f"{sampling}.csv", truth)
+        np.save("p.npy", np.concatenate([probs, np.full((1, 3), 1 / 3)]))
+        with pytest.raises(InvalidInput, match="drawn from 400 items, and there are 401 now"):
+            estimate(f"{sampling}.csv")
+        np.save("p.npy", probs)
+        taken = {row["id"] for row in rows}
+        since = [{"id": row, "label": truth[row]} for row in np.argsort(probs.max(1))[:100] if str(row) not in taken]
+        write("since.csv", since)
+        with pytest.raises(InvalidInput, match=f"drawn from 400 items, and there are {N - len(since)} now"):
+            estimate(f"{sampling}.csv", labeled="since.csv")
+
+
+def test_stratified_sheets_are_in_random_order(pool):
+    probs, _ = pool
+    top = probs.max(1)
+    ids = [int(entry["id"]) for entry in drawn("a.csv", n=100, sampling="stratified")["next"]]
+    assert abs(top[ids[:50]].mean() - top[ids[50:]].mean()) < 0.1
+
+
+def test_few_labels_in_a_large_list_are_compared_fast(pool, monkeypatch):
+    from scipy import stats
+
+    methods = []
+    real = stats.mannwhitneyu
+    monkeypatch.setattr(stats, "mannwhitneyu", lambda *a, **k: methods.append(k["method"]) or real(*a, **k))
+    write("few.csv", [{"id": row, "label": pool[1][row]} for row in (3, 90, 200)])
+    assert estimate("few.csv")["labels"] == 3
+    assert methods == ["asymptotic"]
+
+
+def test_labels_that_disagree_or_leave_no_sample(pool):
+    _, truth = pool
+    write("list.csv", [{"id": row, "label": truth[row]} for row in range(0, N, 4)])
+    write("before.csv", [{"id": 4, "label": (truth[4] + 1) % 3}])
+    with pytest.raises(InvalidInput, match=r"'4' has the label '\d' in labeled and '\d' in labels; keep one of them"):
+        estimate("list.csv", labeled="before.csv")
+    with pytest.raises(InvalidInput, match="all of its items are in labeled too"):
+        estimate("list.csv", labeled="list.csv")
 
 
 def test_stratified_draws(pool):
@@ -221,6 +290,8 @@ def test_wrong_arguments(pool):
         ({"n": N + 1, "out": "b.csv"}, "n must be between 1 and 400"),
         ({"labels": "a.csv", "confidence": 95}, "confidence must be a number between 0 and 1, got 95"),
         ({"labels": "bare.txt"}, "bare.txt has no labels"),
+        ({"labels": "a.csv", "sampling": "uniform"}, "sampling is for items to draw; pass n and out too"),
+        ({"labels": "a.csv", "project": "p"}, "project is for items to draw; pass n and out too"),
         ({"n": 5, "out": "a.csv"}, "exists already"),
     ):
         with pytest.raises(InvalidInput, match=said):

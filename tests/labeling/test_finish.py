@@ -164,6 +164,22 @@ def test_items_without_a_label_are_refused(pool):
         finished()
 
 
+def test_labels_of_a_model_are_no_labels_of_people(pool):
+    finished()
+    text = Path("out.csv").read_text().replace(",,human,", ",cat,human,")
+    Path("filled.csv").write_text(text)
+    for option in ("labels", "answers", "labeled", "second"):
+        with pytest.raises(InvalidInput, match="was written by `distil finish`, and a model gave some"):
+            finished(**{option: "filled.csv", "out": "again.csv"})
+
+
+def test_answers_that_differ_from_the_sample(pool):
+    name, label = rows_of("random.csv")[0].values()
+    Path("answers.csv").write_text(f"id,label\n{name},{'cat' if label != 'cat' else 'dog'}\n")
+    with pytest.raises(InvalidInput, match=f"'{name}' has the label '{label}' in labels and .* in answers"):
+        finished(answers="answers.csv")
+
+
 def test_a_second_labeler(pool):
     """It is right more often than the model where the model is unsure, and is asked there."""
     _, truth = pool

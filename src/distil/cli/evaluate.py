@@ -78,10 +78,9 @@ def evaluate(
     """
     import numpy as np
 
-    from distil.data.ids import read_ids
     from distil.labeling.evaluate import MEASURES, SAMPLINGS, Test, next_draws, one_of
     from distil.labeling.evaluate import evaluate as estimate
-    from distil.labeling.samples import known_labels, read_predictions, read_sample
+    from distil.labeling.samples import read_labels, read_predictions, read_sample
     from distil.system.runtime import Runtime
 
     mean_of = one_of("measure", measure, MEASURES)
@@ -92,6 +91,9 @@ def evaluate(
         raise InvalidInput(
             "there is nothing to do: pass labels (--labels), or a number of items to draw (--n) and a file (--out)"
         )
+    idle = next((name for name, its in (("sampling", sampling), ("project", project)) if its is not None), None)
+    if n is None and idle is not None:
+        raise InvalidInput(f"{idle} is for items to draw; pass n and out too (--n, --out), or leave {idle} out")
     if (n is None) != (sheet is None):
         raise InvalidInput(
             "n and out belong together: the sheet keeps how the items were drawn; pass both (--n, --out)"
@@ -102,7 +104,7 @@ def evaluate(
     sample = read_sample(predictions, files, earlier, seed) if files else None
     found = None if sample is None else estimate(predictions, sample, mean_of, confidence)
     if sample is None:
-        trained_on = known_labels(predictions.arrays, [read_ids(path) for path in earlier])
+        trained_on = read_labels(predictions.arrays, earlier)
         test = Test.without(predictions, np.array(sorted(trained_on), dtype=np.int64))
     else:
         test = Test.without(predictions, sample.earlier)

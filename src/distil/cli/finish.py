@@ -74,10 +74,9 @@ def finish(
         InvalidInput: The sample is not random, has items without a label, or is too small for this error: the message says how many
             labels are needed. Or a file has other content.
     """
-    from distil.data.ids import read_ids
     from distil.labeling.finish import Second
     from distil.labeling.finish import finish as finished
-    from distil.labeling.samples import known_labels, read_predictions, read_sample
+    from distil.labeling.samples import read_labels, read_predictions, read_sample
     from distil.labeling.table_rows import write_records
     from distil.system.runtime import Runtime
 
@@ -93,10 +92,7 @@ def finish(
         path_of("probs", probs), listed(classes), optional_path("ids", ids), Runtime(progress=progress)
     )
     sample = read_sample(predictions, files["labels"], files["labeled"], seed)
-    given = {
-        name: known_labels(predictions.arrays, [read_ids(path) for path in files[name]])
-        for name in ("answers", "second")
-    }
+    given = {name: read_labels(predictions.arrays, files[name]) for name in ("answers", "second")}
     found = finished(
         predictions,
         sample,

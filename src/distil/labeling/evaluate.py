@@ -207,6 +207,10 @@ def next_draws(test: Test, n: object, sampling: Sampling | None, sample: Sample 
         else:
             every = test.chances
             places = active_draws(every, points)
+        if (
+            design == "stratified"
+        ):  # in an order that says nothing of the items: people who end early lose all parts alike
+            places = generator.permutation(places)
         rows, chances = test.rows[places], every[places]
     found: dict[int, Draw] = {}
     for number, (row, chance) in enumerate(zip(rows.tolist(), chances.tolist(), strict=True), before + 1):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from distil.errors import InvalidInput, counted
 from distil.evaluation.certify import Routes, certified, routed, sequences
 from distil.functional.bounds import draws_needed, errors_allowed, finite_bounds
-from distil.labeling.samples import Predictions, Sample
+from distil.labeling.samples import Predictions, Sample, agreed
 from distil.rng import Rng
 
 Rows = NDArray[np.int64]
@@ -109,6 +109,7 @@ def finish(
             f"{sample.origin}: its items were drawn in another way, {sample.sampling}; finish needs items drawn uniformly (distil "
             "evaluate --sampling uniform)"
         )
+    known = agreed(predictions.arrays, {"labels": sample.known, "answers": answers})
     places, order = _order(predictions, sample)
     limit = math.floor(error * len(predictions.probs) + _SLACK)
     alpha = 1 - confidence
@@ -121,7 +122,7 @@ def finish(
     else:
         routes = routed(own, wrong, second_wrong, len(order), limit, alpha, second.cost)
     errors = (wrong & (own < routes.model)) | (second_wrong & (own >= routes.model) & (own < routes.second))
-    return _finished(predictions, sample, {**answers, **sample.known}, routes, places, errors, limit, second)
+    return _finished(predictions, sample, known, routes, places, errors, limit, second)
 
 
 def _order(predictions: Predictions, sample: Sample) -> tuple[Rows, Rows]:

@@ -5,12 +5,17 @@ A statement about the whole pool needs a sample whose chances are known. These a
 - a sheet of ``distil evaluate``, whose columns ``draw``, ``draws``, ``sampling`` and ``probability`` keep how each item was drawn;
 - a project, whose record says which items were drawn at random;
 - any other list of ids with labels, which is taken for draws at random and refused where it cannot be that.
+
+A sheet of ``distil evaluate`` is believed as long as all of its draws are there, from the pool that there is now. Labels that a
+model gave are no labels of people, so a file of ``distil finish`` is refused wherever labels are read.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -41,7 +46,9 @@ PLAN: Final = ("draw", "draws", "sampling", "probability")
 """The columns of a sheet that keep how its items were drawn."""
 _SHEET: Final = ("key", "who", "answer")
 _PICKS: Final = ("rank", "score", "why")
+_FINISHED: Final = ("label", "source", "probability")
 _UNLIKELY: Final = 1e-6  # a random sample is refused once in a million times
+_SAME: Final = 1e-4  # relative difference of probabilities that a spreadsheet may round
 _SHOWN: Final = 3
 
 
@@ -178,24 +185,23 @@ def read_sample(predictions: Predictions, labels: Sequence[str], labeled: Sequen
         seed: Seed of the draws among the items of a project that the strategy chose; see ``_of_project``.
 
     Raises:
-        InvalidInput: A file was chosen by a strategy, an item of the sample has no label, an id has two labels or is not in the
-            pool, or designs are mixed.
+        InvalidInput: A file was chosen by a strategy, or a model gave its labels; an item of the sample has no label; an id has two
+            labels or is not in the pool; designs are mixed; or draws of a sheet are missing, or were made from another pool.
     """
     arrays = predictions.arrays
     projects = [path for path in labels if Path(path).expanduser().is_dir() and _is_project(path)]
     files = [path for path in labels if path not in projects]
     if len(projects) > 1:
         raise InvalidInput(f"{projects[1]}: labels come from one project at most, and {projects[0]} is one")
-    lists = [read_ids(path) for path in files]
+    lists = _lists(files)
     drawn = _drawn(arrays, files)
-    before = known_labels(arrays, [read_ids(path) for path in labeled])
-    known = {**before, **known_labels(arrays, lists)}
+    before, given = read_labels(arrays, labeled), _known(arrays, lists)
+    known = agreed(arrays, {"labeled": before, "labels": given})
     notes = [each.note for each in lists if each.note]
     origin = " and ".join(labels)
     if projects:
         answered = _answers(arrays, projects[0])
-        _check_agreement(arrays, known, answered, projects[0])
-        known |= {row: label for row, _, label in answered if label}
+        known = agreed(arrays, {"a file": known, projects[0]: {row: label for row, _, label in answered if label}})
         if not drawn:
             if files:
                 raise InvalidInput(
@@ -219,7 +225,56 @@ def _rows(arrays: Arrays, listed: ListedIds) -> Rows:
     return found
 
 
-def known_labels(arrays: Arrays, lists: Sequence[ListedIds]) -> dict[int, str]:
+def read_labels(arrays: Arrays, paths: Sequence[str]) -> dict[int, str]:
+    """Row -> label, of the ids in some files that have a label, which people gave."""
+    return _known(arrays, _lists(paths))
+
+
+def agreed(arrays: Arrays, given: Mapping[str, Mapping[int, str]]) -> dict[int, str]:
+    """Row -> label, of several sources of labels with their names for messages.
+
+    Raises:
+        InvalidInput: Two of them give an item different labels.
+    """
+    found: dict[int, tuple[str, str]] = {}
+    for origin, labels in given.items():
+        for row, label in labels.items():
+            before, first = found.setdefault(row, (label, origin))
+            if before != label:
+                raise InvalidInput(
+                    f"{arrays.name(row)!r} has the label {before!r} in {first} and {label!r} in {origin}; keep one of them"
+                )
+    return {row: label for row, (label, _) in found.items()}
+
+
+def _lists(paths: Sequence[str]) -> list[ListedIds]:
+    """The ids and labels in some files; refuses files with labels that a model gave."""
+    for path in paths:
+        table = _table(path)
+        if table is not None and _is_finished(table):
+            raise InvalidInput(
+                f"{path} was written by `distil finish`, and a model gave some of its labels; pass files with labels that people "
+                "gave, such as the sheet that --rest writes"
+            )
+    return [read_ids(path) for path in paths]
+
+
+def _is_finished(table: Table) -> bool:
+    """Whether ``distil finish`` wrote a table: its columns, and a source of each label."""
+    source = table.named("source")
+    if source is None or not all(table.named(name) for name in _FINISHED):
+        return False
+    return {*table.sample[source]} <= {"human", "model", "second"}
+
+
+def _table(path: str) -> Table | None:
+    """The table at a path; None for a file of another kind, or a folder."""
+    place = Path(path).expanduser()
+    is_table = not place.is_dir() and ending(place) in TABLE_FILES
+    return open_table(place, errors="surrogateescape") if is_table else None
+
+
+def _known(arrays: Arrays, lists: Sequence[ListedIds]) -> dict[int, str]:
     """Row -> label, of the ids that have one."""
     if not lists:
         return {}
@@ -259,6 +314,8 @@ def _of_list(
 def _check_answered(arrays: Arrays, rows: Rows, known: Mapping[int, str], origin: str) -> None:
     """Refuse a sample in which a label is missing."""
     missing = [arrays.name(int(row)) for row in rows if int(row) not in known]
+    if not len(rows):
+        raise InvalidInput(f"{origin}: all of its items are in labeled too, which leaves no sample; label other items")
     if len(missing) == len(rows):
         raise InvalidInput(f"{origin}: no item of the sample has a label yet; fill in the column label")
     if missing:
@@ -275,7 +332,8 @@ def _check_random(predictions: Predictions, rows: Rows, earlier: Rows, origin: s
 
     sureness = predictions.sureness
     others = np.delete(sureness, np.concatenate([rows, earlier]))
-    if len(others) == 0 or mannwhitneyu(sureness[rows], others).pvalue >= _UNLIKELY:
+    # the default is the exact test for up to 8 items, whose cost grows with the pool
+    if len(others) == 0 or mannwhitneyu(sureness[rows], others, method="asymptotic").pvalue >= _UNLIKELY:
         return
     kind = "less" if np.median(sureness[rows]) <= np.median(others) else "more"
     raise InvalidInput(
@@ -289,33 +347,52 @@ def _check_random(predictions: Predictions, rows: Rows, earlier: Rows, origin: s
 
 
 def _drawn(arrays: Arrays, files: Sequence[str]) -> dict[int, Draw]:
-    """Row -> how it was drawn, from the sheets among some files."""
-    found: dict[int, Draw] = {}
+    """Row -> how it was drawn, from the sheets among some files. A copy of a sheet, filled in by someone else, adds no draws."""
+    lines: dict[tuple[int, int], Draw] = {}
     for path in files:
         plan = _plan(path)
         rows = _rows(arrays, ListedIds(tuple(plan), None, path)).tolist() if plan else []
         for row, draw in zip(rows, plan.values(), strict=True):
-            before = found.get(row)
-            if before is not None and (before.sampling, before.probability) == (draw.sampling, draw.probability):
-                draw = draw._replace(first=min(before.first, draw.first), times=before.times + draw.times)
-            found[row] = draw
-    designs = sorted({draw.sampling for draw in found.values()})
+            lines.setdefault((draw.first, row), draw)
+    _check_all_there(arrays, lines)
+    found: dict[int, Draw] = {}
+    for (_, row), draw in sorted(lines.items()):
+        earlier = found.get(row)
+        found[row] = draw if earlier is None else earlier._replace(times=earlier.times + draw.times)
+    return found
+
+
+def _check_all_there(arrays: Arrays, lines: Mapping[tuple[int, int], Draw]) -> None:
+    """Refuse sheets in several designs, of several samples, or with rows taken out, given (number of the first draw, row)."""
+    designs = sorted({draw.sampling for draw in lines.values()})
     if len(designs) > 1:
         raise InvalidInput(
             f"the sheets were drawn in two ways, {' and '.join(designs)}; pass those of one way, and the others as labeled "
             "(--labeled)"
         )
-    return found
+    ordered = sorted(lines)
+    twice = next(((one, other) for one, other in pairwise(ordered) if one[0] == other[0]), None)
+    if twice is not None:
+        (number, one), (_, other) = twice
+        raise InvalidInput(
+            f"the sheets hold two samples: draw {number} is {arrays.name(one)!r} in one and {arrays.name(other)!r} in another; "
+            "pass one sample, which goes on with --labels and --n"
+        )
+    last, n_draws = (ordered[-1][0] if ordered else 0), sum(draw.times for draw in lines.values())
+    if n_draws < last:
+        raise InvalidInput(
+            f"{last - n_draws:,} of the first {last:,} draws are missing from the sheets; pass all sheets of the sample, with all "
+            "of their rows, because items that people leave out are unlike the others"
+        )
 
 
 def _plan(path: str) -> dict[str, Draw]:
     """Id -> how it was drawn, from one file; empty where the file does not say. Refuses files that a strategy chose."""
     from distil.labeling.table_rows import cells_of
 
-    place = Path(path).expanduser()
-    if place.is_dir() or ending(place) not in TABLE_FILES:
+    table = _table(path)
+    if table is None:
         return {}
-    table = open_table(place, errors="surrogateescape")
     if all(table.named(name) for name in _SHEET):
         raise InvalidInput(
             f"{path} is a sheet of `distil next`, most of whose items a strategy chose; record it with `distil answer`, and pass "
@@ -326,10 +403,15 @@ def _plan(path: str) -> dict[str, Draw]:
             f"{path} was written by `distil select`, so a strategy chose its items; pass it as labeled (--labeled), and draw a "
             "random sample with `distil evaluate`"
         )
-    names = [table.named(name) for name in ("id", *PLAN)]
-    if not all(names):
+    missing = [name for name in ("id", *PLAN) if table.named(name) is None]
+    if len(missing) >= len(PLAN) - 1:
         return {}
-    rows = cells_of(table, [name for name in names if name is not None])
+    if missing:
+        raise InvalidInput(
+            f"{path} is a sheet of `distil evaluate` without its column {missing[0]}; put it back, because the columns "
+            f"{', '.join(PLAN)} say how its items were drawn"
+        )
+    rows = cells_of(table, [str(table.named(name)) for name in ("id", *PLAN)])
     return {cells[0]: _draw(table, line, cells[1:]) for line, cells in rows if cells[0].strip()}
 
 
@@ -368,6 +450,7 @@ def _of_sheets(
             f"{arrays.name(overlap)!r} is in the sample and in labeled; a model may not have seen the labels of the sample, so "
             "draw a new sample without the labeled items"
         )
+    _check_pool(drawn, len(arrays) - len(before), origin)
     ordered = sorted(drawn, key=lambda row: drawn[row].first)
     labeled = [row for row in ordered if row in known]
     uniform = all(draw.sampling == "uniform" for draw in drawn.values())
@@ -385,6 +468,17 @@ def _of_sheets(
     draws, labels = tuple(drawn[row] for row in ordered), tuple(known[row] for row in ordered)
     earlier = np.array(sorted(before), dtype=np.int64)
     return Sample(rows, draws, labels, known, earlier, origin, tuple(notes), waiting=waiting)
+
+
+def _check_pool(drawn: Mapping[int, Draw], size: int, origin: str) -> None:
+    """Refuse draws with equal chances from a pool of another size; the chances of active draws are compared one by one later."""
+    chances = [draw.probability for draw in drawn.values() if draw.sampling != "active"]
+    other = next((chance for chance in chances if not math.isclose(chance * size, 1, rel_tol=_SAME)), None)
+    if other is not None:
+        raise InvalidInput(
+            f"{origin}: its items were drawn from {counted(round(1 / other), 'item')}, and there are {size:,} now; pass the "
+            "probabilities of the same items, and the same labeled, as when they were drawn, or draw a new sample"
+        )
 
 
 # --------------------------------------------------------------------------------------------------------------- projects
@@ -416,14 +510,6 @@ def _answers(arrays: Arrays, path: str) -> list[Answered]:
     return [
         Answered(int(row), first[item], normal(truths[item].label or "")) for row, item in zip(rows, kept, strict=True)
     ]
-
-
-def _check_agreement(arrays: Arrays, known: Mapping[int, str], answered: Sequence[Answered], path: str) -> None:
-    for row, _, label in answered:
-        if label and known.get(row, label) != label:
-            raise InvalidInput(
-                f"{arrays.name(row)!r} has the label {label!r} in {path} and {known[row]!r} in a file; keep one of them"
-            )
 
 
 def _of_project(
