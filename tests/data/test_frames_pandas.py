@@ -50,7 +50,7 @@ def test_columns_with_the_names_of_classes_are_in_their_order(refuses, tmp_path)
     frame[["b", "c", "a"]].to_csv(tmp_path / "p.csv", index=False)
     with refuses(InvalidInput, "p.csv: probs: the columns are named b, c, a, and the classes are a, b, c"):
         distil.pick("margin_sampling", 4, probs=tmp_path / "p.csv", classes=list("abc"))
-    assert len(distil.pick("margin_sampling", 4, probs=tmp_path / "p.csv", classes=list("bca"))) == 4
+    assert distil.pick("margin_sampling", 4, probs=tmp_path / "p.csv", classes=list("bca"))["n"] == 4
     counted = {**given, "labeled": {0: "0", 1: "1", 2: "2"}, "classes": list("210")}
     assert len(distil.select_from("glister", 4, probs=pandas.DataFrame(PROBS), **counted)) == 4  # pandas counts columns
 
