@@ -487,7 +487,8 @@ class _Seeding:
             if len(accepted) == n:
                 break
         if accepted:
-            self._add(torch.from_numpy(rows[accepted]), found.distinct[torch.from_numpy(at[accepted])])
+            some = torch.from_numpy(at[accepted]).to(found.rows.device)
+            self._add(torch.from_numpy(rows[accepted]), found.distinct[some])
         if len(accepted) < n and self._is_update_due(len(accepted) / uniform.shape[1], n - len(accepted)):
             self._update()
 

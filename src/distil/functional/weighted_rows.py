@@ -90,9 +90,9 @@ class WeightedRows(Weighted):
         self.weights = torch.full_like(x.sq_norms(), torch.inf)
         self._taken: list[Tensor] = []
         self._order: Tensor | None = None
-        if ids is None:
-            ids = torch.arange(len(x), device=self.weights.device)
-        elif bool((ids.diff() < 0).any()):
+        ids = torch.arange(len(x)) if ids is None else ids
+        ids = ids.to(self.weights.device)
+        if bool((ids.diff() < 0).any()):
             self._order = ids.argsort()
             ids = ids[self._order]
         counts = (ids // CANONICAL_BLOCK).unique_consecutive(return_counts=True)[1]
