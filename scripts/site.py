@@ -7,6 +7,7 @@ load anything from another machine.
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -25,7 +26,6 @@ ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
 COPIED = [
     "docs",
-    "examples",
     "benchmarks/README.md",
     "benchmarks/protocols",
     "benchmarks/results",
@@ -174,12 +174,25 @@ def stage(folder: Path) -> None:
     shutil.copytree(folder / "docs" / "gallery", folder / "extra" / "docs" / "gallery")
     with (folder / "benchmarks" / "README.md").open("a", encoding="utf-8") as file:
         file.write("\n```{toctree}\n:hidden:\n:glob:\n\nprotocols/README\nresults/*\n```\n")
-    found = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix in (".md", ".rst")]
-    pages = sorted(
-        path.with_suffix("").as_posix() for path in found if len(path.parts) < 3
-    )  # not those of the benchmarks
-    first = (ROOT / "README.md").read_text(encoding="utf-8")
-    (folder / "index.md").write_text(f"{first}\n{contents(pages)}\n", encoding="utf-8")
+    shutil.copy2(ROOT / "README.md", folder / "index.md")
+    _copy_linked(folder)
+    found = [path.relative_to(folder).with_suffix("") for path in folder.rglob("*") if path.suffix in (".md", ".rst")]
+    own = [
+        path.as_posix() for path in found if len(path.parts) < 3
+    ]  # deeper pages are listed by that of the benchmarks
+    pages = sorted({*own} - {"index"})
+    with (folder / "index.md").open("a", encoding="utf-8") as file:
+        file.write(f"\n{contents(pages)}\n")
+
+
+def _copy_linked(folder: Path) -> None:
+    """Copy the other files that pages link to, such as sources, which the site offers for download."""
+    for page in list(folder.rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#:\s]+)", page.read_text(encoding="utf-8")):
+            linked = Path(os.path.normpath(page.relative_to(folder).parent / target))
+            if (ROOT / linked).is_file() and not (folder / linked).exists():
+                (folder / linked).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / linked, folder / linked)
 
 
 class Assets(HTMLParser):

@@ -59,6 +59,8 @@ def test_every_page_is_in_the_contents(site, tmp_path):
     assert len(listed) == len(set(listed))
     assert pages <= {*listed}
     assert {f"api/{name}" for name in site["API"]} <= {*listed}
+    assert "\nindex\n" not in contents
+    assert (tmp_path / "source" / "examples" / "satimage.json").is_file()  # a page links to it
 
 
 def test_requests_to_other_machines_are_found(site, tmp_path):
