@@ -4,9 +4,10 @@ import math
 from fractions import Fraction
 
 import numpy as np
+import pytest
 import torch
 
-from distil.errors import nearest, whole_number
+from distil.errors import InvalidInput, as_share, finite_number, nearest, whole_number
 
 
 def test_whole_numbers_of_every_type_become_ints(case):
@@ -37,6 +38,23 @@ def test_other_values_are_no_whole_numbers(case):
     ]:
         with case(value):
             assert whole_number(value) is None
+
+
+def test_shares_and_finite_numbers(case):
+    for value in (0.5, np.float32(0.5), Fraction(1, 2)):
+        with case(value):
+            assert as_share("error", value) == finite_number(value) == 0.5
+    for value in (0, 1, -1, 300, "0.5", None, True, math.nan, math.inf, [0.5]):
+        with (
+            case(value),
+            pytest.raises(
+                InvalidInput, match=r"^error must be a number between 0 and 1, got [^;]*(; write 1 % as 0.01)?$"
+            ),
+        ):
+            as_share("error", value)
+    with pytest.raises(InvalidInput, match=r"got 5; write 5 % as 0\.05"):
+        as_share("error", 5)
+    assert [finite_number(value) for value in ("2", math.inf, True, None)] == [None] * 4
 
 
 def test_the_nearest_name():

@@ -23,6 +23,7 @@ import difflib
 import math
 import operator
 from collections.abc import Iterable
+from numbers import Real
 
 
 class DistilError(Exception):
@@ -110,3 +111,30 @@ def whole_number(value: object, least: float = -math.inf, most: float = math.inf
     except TypeError:
         return None
     return None if isinstance(value, bool) or not least <= number <= most else number
+
+
+def finite_number(value: object) -> float | None:
+    """``value`` as a float if it is a finite number; None for any other value, booleans and texts included.
+
+    >>> finite_number(0.5), finite_number(2), finite_number("2"), finite_number(math.nan)
+    (0.5, 2.0, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def as_share(what: str, value: object) -> float:
+    """``value`` as a float if it is a number between 0 and 1, both excluded.
+
+    Raises:
+        InvalidInput: It is not; the message translates percentages.
+
+    >>> as_share("error", 0.05)
+    0.05
+    """
+    number = finite_number(value)
+    if number is None or not 0 < number < 1:
+        hint = f"; write {number:g} % as {number / 100:g}" if number is not None and 1 <= number < 100 else ""
+        raise InvalidInput(f"{what} must be a number between 0 and 1, got {value!r}{hint}")
+    return number

@@ -81,9 +81,21 @@ def test_what_is_no_curve_is_refused():
     }.items():
         with pytest.raises(distil.DistilError, match=message):
             distil.forecast(source)
-    for cost in (0, -1, float("nan"), float("inf")):
+    for cost in (0, -1, float("nan"), float("inf"), "a", True):
         with pytest.raises(distil.InvalidInput, match="cost must be a number above 0"):
             distil.forecast("one.csv", cost=cost)
+    with pytest.raises(distil.InvalidInput, match="labels must be a whole number from 1, got 0"):
+        distil.forecast("one.csv", labels=0)
+
+
+def test_points_that_not_all_curves_have_are_left_out_with_a_warning():
+    lines = [
+        f"{n},{0.8 - 1 / n},{seed}" for seed, count in (("a", 15), ("b", 9)) for n in range(20, 20 * count + 1, 20)
+    ]
+    Path("uneven.csv").write_text("\n".join(["labels,score,seed", *lines]) + "\n")
+    said = "reads the 9 points that all curves have, up to 180 labels; 6 more, up to 300 labels, are left out"
+    with pytest.warns(distil.DistilWarning, match=said):
+        assert distil.forecast("uneven.csv")["forecasts"][0]["labels"] == 180
 
 
 def test_runs_are_forecast_by_strategy_up_to_the_rounds_that_all_seeds_have():

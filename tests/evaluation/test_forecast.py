@@ -66,6 +66,19 @@ def test_what_cannot_be_told_yet_is_said_in_words():
     assert (straight.score, straight.then, straight.low, straight.high) == (0.6, 0.6, 0, 1)
 
 
+def test_scores_that_fall_have_no_forecast():
+    for scores in (1 - power(LABELS), np.linspace(0.8, 0.6, 15)):
+        found = forecast(LABELS, scores[None], 50)
+        assert found.unknown == (
+            f"the scores fall, from {scores[0]:.3f} to {scores[-1]:.3f}, and no learning curve does; of a loss or an error rate, "
+            "forecast 1 minus its value"
+        )
+    rng = np.random.default_rng(3)
+    flat = [forecast(LABELS, 0.8 + rng.normal(0, 0.01, (1, 15)), 50).unknown for _ in range(40)]
+    assert flat == [None] * 40
+    assert forecast(LABELS, np.full((1, 15), 0.8), 50).unknown is None
+
+
 def test_a_forecast_is_a_sentence():
     found = forecast(LABELS, power(LABELS)[None], 50)
     gain, low, high = (f"{100 * end:+.1f}" for end in (found.then - found.score, found.gain_low, found.gain_high))
@@ -81,7 +94,7 @@ def test_a_forecast_is_a_sentence():
         (LABELS[::-1], power(LABELS)[None], 50, 0.8, "labels must be above 0 and increase"),
         (LABELS, power(LABELS)[None], 0, 0.8, "more must be a whole number from 1, got 0"),
         (LABELS, power(LABELS)[None], 2.5, 0.8, "more must be a whole number from 1, got 2.5"),
-        (LABELS, power(LABELS)[None], 50, 1, "level must be between 0 and 1, got 1"),
+        (LABELS, power(LABELS)[None], 50, 1, "level must be a number between 0 and 1, got 1"),
         (LABELS, np.full((1, 15), np.nan), 50, 0.8, "scores must be finite"),
         (LABELS, np.empty((0, 15)), 50, 0.8, "scores must be"),
     ],

@@ -21,6 +21,12 @@ def a_round(labels=10, classes=(0, 1, 0, 1), uncertainty=0.5, largest=0.5, score
     return Round(labels=labels, classes=classes, uncertainty=uncertainty, largest=largest, score=score)
 
 
+@pytest.mark.parametrize("score", [np.nan, 80, -0.1, "a", True])
+def test_a_score_is_checked_in_the_round_that_it_is_given(score):
+    with pytest.raises(InvalidInput, match="score must be a number from 0 to 1, of which larger is better"):
+        a_round(score=score)
+
+
 def test_kappa_is_that_of_scikit_learn():
     rng = np.random.default_rng(0)
     for _ in range(30):

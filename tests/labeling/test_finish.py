@@ -221,7 +221,14 @@ def test_wrong_arguments(pool):
     for options, said in (
         ({"error": 0}, "error must be a number between 0 and 1"),
         ({"confidence": 1.0}, "confidence must be a number between 0 and 1"),
+        ({"error": 5}, "got 5; write 5 % as 0.05"),
+        ({"confidence": "0.9"}, "confidence must be a number between 0 and 1, got '0.9'"),
         ({"second_cost": -1}, "second_cost must be a number from 0 on"),
+        ({"second_cost": float("inf")}, "second_cost must be a number from 0 on, got inf"),
+        (
+            {"rest": "out.csv", "force": True},
+            "is the file of out too, which is never replaced; choose another name for rest",
+        ),
         ({"classes": None}, "must be whole numbers, columns of the probabilities, got"),
         ({"classes": "cat,dog,cow"}, "'owl' is not one of the 3 classes"),
     ):

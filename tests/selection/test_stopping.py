@@ -92,7 +92,7 @@ def test_scores_are_for_the_rules_that_read_them(learner):
 
 
 def test_what_is_no_rule_is_refused(learner):
-    for rules in ([], [0.99], "stable"):
+    for rules in ([], [0.99], "stable", distil.LabelBudget, None):
         with pytest.raises(InvalidInput, match="rules must be one or several stopping rules, such as LabelBudget"):
             distil.Stopping(learner, rules)
     with pytest.raises(InvalidInput, match="size must be a whole number from 1, got 0"):

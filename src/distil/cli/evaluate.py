@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, listed, optional_path, out_of, path_of, paths_of, print_note
 from distil.cli.projects import writing
-from distil.errors import InvalidInput, counted
+from distil.errors import InvalidInput, as_share, counted
 
 if TYPE_CHECKING:
     from distil.labeling.samples import Draw, Predictions, Sample
@@ -83,6 +83,7 @@ def evaluate(
     from distil.labeling.samples import read_labels, read_predictions, read_sample
     from distil.system.runtime import Runtime
 
+    confidence = as_share("confidence", confidence)
     mean_of = one_of("measure", measure, MEASURES)
     design = None if sampling is None else one_of("sampling", sampling, SAMPLINGS)
     files, earlier = paths_of("labels", labels), paths_of("labeled", labeled)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distil.cli.options import PathLike, listed, optional_path, out_of, path_of, paths_of, print_note
-from distil.errors import InvalidInput, counted
+from distil.errors import InvalidInput, counted, finite_number
 
 _ENDINGS = (".csv", ".jsonl", ".parquet")
 
@@ -86,7 +86,8 @@ def finish(
     }
     path = out_of(out, _ENDINGS, inputs={"probs": probs, **files})
     sheet = out_of(rest, _ENDINGS, "rest", inputs={"probs": probs, **files, "out": path})
-    if not second_cost >= 0:
+    cost = finite_number(second_cost)
+    if cost is None or cost < 0:
         raise InvalidInput(f"second_cost must be a number from 0 on, got {second_cost!r}")
     predictions = read_predictions(
         path_of("probs", probs), listed(classes), optional_path("ids", ids), Runtime(progress=progress)
@@ -99,7 +100,7 @@ def finish(
         given["answers"],
         error=error,
         confidence=confidence,
-        second=Second(given["second"], second_cost) if files["second"] else None,
+        second=Second(given["second"], cost) if files["second"] else None,
     )
     assert path is not None
     to_people, to_second = found.open_rows("human"), found.open_rows("second")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, as_json, out_of, path_of, print_note
-from distil.errors import DataNotFound, InvalidInput
+from distil.errors import DataNotFound, DistilWarning, InvalidInput, counted, finite_number, whole_number
 
 if TYPE_CHECKING:
     from distil.evaluation.curves import Curves
@@ -75,9 +76,12 @@ def forecast(
 
     path = Path(path_of("source", source)).expanduser()
     file = out_of(out, (".csv",), inputs={"source": path})
-    if cost is not None and not 0 < cost < float("inf"):
-        raise InvalidInput(f"cost must be a number above 0, got {cost}")
-    found = [_document(name, forecast_of(own.labels, own.values, labels), cost) for name, own in _curves(path).items()]
+    if whole_number(labels, 1) is None:
+        raise InvalidInput(f"labels must be a whole number from 1, got {labels!r}")
+    price = finite_number(cost)
+    if cost is not None and (price is None or price <= 0):
+        raise InvalidInput(f"cost must be a number above 0, got {cost!r}")
+    found = [_document(name, forecast_of(own.labels, own.values, labels), price) for name, own in _curves(path).items()]
     if file is not None:
         rows = [["" if each[key] is None else each[key] for key in _COLUMNS] for each in found]
         publish(file, csv_text([_COLUMNS, *rows], str(file)).encode(), force=force)
@@ -171,4 +175,12 @@ def _together(path: Path, rows: Sequence[tuple[str, float, float]]) -> Curves:
     grid = sorted(labels for labels in first if all(labels in own for own in others))
     if not grid:
         raise InvalidInput(f"{path}: the curves have no number of labels in common; score all of them at the same ones")
+    every = {labels for own in by_group.values() for labels in own}
+    if len(grid) < len(every):
+        warnings.warn(
+            f"{path}: the forecast reads the {counted(len(grid), 'point')} that all curves have, up to {grid[-1]:g} labels; "
+            f"{len(every) - len(grid):,} more, up to {max(every):g} labels, are left out",
+            DistilWarning,
+            stacklevel=2,
+        )
     return Curves(np.array(grid), np.array([[own[labels] for labels in grid] for own in by_group.values()]))

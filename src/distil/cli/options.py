@@ -134,7 +134,9 @@ def _is_file_of(path: Path, read: PathLike) -> bool:
     place = Path(read).expanduser()
     if not place.exists():
         place = place.with_name(place.name.rpartition("#")[0] or place.name)
-    return path.exists() and place.exists() and path.samefile(place)
+    if path.exists() and place.exists():
+        return path.samefile(place)
+    return os.path.realpath(path) == os.path.realpath(place)  # two files to write
 
 
 def size_of(size: str | int) -> int:

@@ -7,7 +7,8 @@ distribution of the gain. With the noise of a single point added, it is that of 
 intervals are quantiles.
 
 Early on, no fit is reliable: on real curves, all families were worse than the last score until some 15 % of the horizon had been
-seen. There, and where the families disagree, the answer is that the forecast cannot tell yet.
+seen. There, and where the families disagree, the answer is that the forecast cannot tell yet. The same holds where the scores fall,
+as losses do: the families rise, and the best of them would be flat.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from distil.errors import InvalidInput, counted, whole_number
+from distil.errors import InvalidInput, as_share, counted, whole_number
 from distil.evaluation.curves import label_grid
 from distil.evaluation.learning_curves import FAMILIES, Family, fitted
 from distil.evaluation.statistics import Floats, finite_array
@@ -31,6 +32,8 @@ SEEN: Final = 0.15
 """Share of the labels at the horizon that must have been given."""
 DISAGREE: Final = 0.05
 """Difference of the families' scores at the horizon from which the forecast cannot tell."""
+FALLING: Final = 5.0
+"""Standard errors by which the slope of the scores is below 0 from which the forecast cannot tell: no family falls."""
 
 _RESAMPLES: Final = 200  # for each family
 
@@ -106,10 +109,9 @@ def forecast(labels: ArrayLike, scores: ArrayLike, more: int, level: float = LEV
         )
     if whole_number(more, 1) is None:
         raise InvalidInput(f"more must be a whole number from 1, got {more!r}")
-    if not 0 < level < 1:
-        raise InvalidInput(f"level must be between 0 and 1, got {level}")
+    level = as_share("level", level)
     last, now = int(grid[-1]), float(rows[:, -1].mean())
-    unknown = _too_early(grid, more)
+    unknown = _too_early(grid, more) or _falling(grid, rows.mean(axis=0))
     if unknown is None:
         found = _resampled(grid, rows, more)
         spread = 100 * float(np.ptp(found.then))
@@ -128,6 +130,20 @@ def _too_early(grid: Floats, more: int) -> str | None:
     if grid[-1] < SEEN * (grid[-1] + more):
         return f"{grid[-1]:,.0f} labels are less than {SEEN:.0%} of {grid[-1] + more:,.0f}"
     return None
+
+
+def _falling(grid: Floats, mean: Floats) -> str | None:
+    """Why a curve that falls, as losses do, has no forecast; by the line through the scores over the logarithm of the labels."""
+    x, y = np.log(grid) - np.log(grid).mean(), mean - mean.mean()
+    slope = (x @ y) / (x @ x)
+    residual = y - slope * x
+    error = np.sqrt(residual @ residual / (len(grid) - 2) / (x @ x))
+    if slope >= 0 or -slope <= FALLING * error:
+        return None
+    return (
+        f"the scores fall, from {mean[0]:.3f} to {mean[-1]:.3f}, and no learning curve does; of a loss or an error rate, forecast "
+        "1 minus its value"
+    )
 
 
 class _Resampled(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from distil.errors import InvalidInput, counted, whole_number
+from distil.errors import InvalidInput, counted, finite_number, whole_number
 from distil.evaluation.forecast import forecast
 
 
@@ -36,6 +36,11 @@ class Round:
     uncertainty: float
     largest: float
     score: float | None = None
+
+    def __post_init__(self) -> None:
+        score = finite_number(self.score)
+        if self.score is not None and (score is None or not 0 <= score <= 1):
+            raise InvalidInput(f"score must be a number from 0 to 1, of which larger is better; got {self.score!r}")
 
 
 class StopRule(ABC):
@@ -190,7 +195,8 @@ def cohen_kappa(one: ArrayLike, other: ArrayLike) -> float:
 
 def _in_unit(rule: Any, name: str) -> None:  # noqa: ANN401 - one of the rules
     value = getattr(rule, name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+    number = finite_number(value)
+    if number is None or not 0 < number <= 1:
         raise InvalidInput(f"{type(rule).__name__}.{name} must be a number in (0, 1], got {value!r}")
 
 

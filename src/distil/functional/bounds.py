@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from distil.errors import InvalidInput, whole_number
+from distil.errors import InvalidInput, as_share, whole_number
 
 Floats = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ def errors_allowed(count: int, size: int, limit: int, alpha: float = 0.05) -> in
     >>> errors_allowed(300, 10_000, 500), errors_allowed(58, 1_000_000, 50_000), errors_allowed(59, 1_000_000, 50_000)
     (8, -1, 0)
     """
-    _check_level("alpha", alpha)
+    alpha = as_share("alpha", alpha)
     if limit >= size:
         return count
     from scipy.stats import hypergeom
@@ -136,7 +136,7 @@ def draws_needed(size: int, limit: int, alpha: float = 0.05) -> int:
     >>> draws_needed(1_000_000, 50_000), draws_needed(1_000_000, 20_000), draws_needed(100, 5)
     (59, 149, 39)
     """
-    _check_level("alpha", alpha)
+    alpha = as_share("alpha", alpha)
     if limit >= size:
         return 0
     from scipy.special import gammaln
@@ -244,15 +244,9 @@ def _in_range(values: ArrayLike, low: float, high: float) -> Floats:
 
 def _tail(level: float, sides: int) -> float:
     """The probability of each tail."""
-    _check_level("level", level)
     if sides not in (1, 2):
         raise InvalidInput(f"sides must be 1 or 2, got {sides!r}")
-    return (1 - level) / sides
-
-
-def _check_level(what: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise InvalidInput(f"{what} must be between 0 and 1, got {value!r}")
+    return (1 - as_share("level", level)) / sides
 
 
 def _check_counts(successes: int, count: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from distil.errors import DistilWarning, InvalidInput, counted, nearest
+from distil.errors import DistilWarning, InvalidInput, as_share, counted, nearest
 from distil.functional.estimates import (
     Estimate,
     active_chances,
@@ -92,8 +92,7 @@ def evaluate(predictions: Predictions, sample: Sample, measure: Measure, level: 
     Raises:
         InvalidInput: A label is not a class, or not a number from 0 to 1, or active draws were made by other probabilities.
     """
-    if not 0 < level < 1:
-        raise InvalidInput(f"confidence must be a number between 0 and 1, got {level!r}")
+    level = as_share("confidence", level)
     test = Test.without(predictions, sample.earlier)
     estimate = _Estimator(test, sample)
     if measure == "loss":

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distil.errors import InvalidInput, counted
+from distil.errors import InvalidInput, as_share, counted
 from distil.evaluation.certify import Routes, certified, routed, sequences
 from distil.functional.bounds import draws_needed, errors_allowed, finite_bounds
 from distil.labeling.samples import Predictions, Sample, agreed
@@ -101,9 +101,7 @@ def finish(
         InvalidInput: The sample was not drawn uniformly, it is too small for ``error`` (the message says how many labels are
             needed), or the second labeler did not label all of it.
     """
-    for what, value in (("error", error), ("confidence", confidence)):
-        if isinstance(value, bool) or not 0 < value < 1:
-            raise InvalidInput(f"{what} must be a number between 0 and 1, got {value!r}")
+    error, confidence = as_share("error", error), as_share("confidence", confidence)
     if sample.sampling != "uniform":
         raise InvalidInput(
             f"{sample.origin}: its items were drawn in another way, {sample.sampling}; finish needs items drawn uniformly (distil "

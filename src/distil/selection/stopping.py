@@ -47,7 +47,7 @@ class Stopping:
     def __init__(
         self, learner: Learner, rules: StopRule | Sequence[StopRule], *, size: int = STOP_SET, seed: int = 0
     ) -> None:
-        self._rules = [rules] if isinstance(rules, StopRule) else list(rules)
+        self._rules = list(rules) if isinstance(rules, Sequence) else [rules]
         if not self._rules or not all(isinstance(rule, StopRule) for rule in self._rules):
             raise InvalidInput(
                 f"rules must be one or several stopping rules, such as LabelBudget(labels=500), got {rules!r}"
