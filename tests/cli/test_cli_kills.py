@@ -66,7 +66,8 @@ def filled():
 
 
 def files():
-    kept = [p for p in Path(".").rglob("*") if p.is_file() and not p.name.startswith(".") and "__pycache__" not in p.parts]
+    found = [p for p in Path(".").rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    kept = [p for p in found if not any(part.startswith(".") for part in p.parts)]  # unfinished files have hidden names
     return {str(p): p.read_bytes() for p in kept if p.name != "said" and p.parts[0] != "prj"}
 
 
