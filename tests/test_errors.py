@@ -44,12 +44,10 @@ def test_shares_and_finite_numbers(case):
     for value in (0.5, np.float32(0.5), Fraction(1, 2)):
         with case(value):
             assert as_share("error", value) == finite_number(value) == 0.5
-    for value in (0, 1, -1, 300, "0.5", None, True, math.nan, math.inf, [0.5]):
+    for value in (0, 1, 1.0, -1, 300, "0.5", None, True, math.nan, math.inf, [0.5]):
         with (
             case(value),
-            pytest.raises(
-                InvalidInput, match=r"^error must be a number between 0 and 1, got [^;]*(; write 1 % as 0.01)?$"
-            ),
+            pytest.raises(InvalidInput, match=r"^error must be a number between 0 and 1, got [^;]*$"),
         ):
             as_share("error", value)
     with pytest.raises(InvalidInput, match=r"got 5; write 5 % as 0\.05"):

@@ -135,6 +135,6 @@ def as_share(what: str, value: object) -> float:
     """
     number = finite_number(value)
     if number is None or not 0 < number < 1:
-        hint = f"; write {number:g} % as {number / 100:g}" if number is not None and 1 <= number < 100 else ""
+        hint = f"; write {number:g} % as {number / 100:g}" if number is not None and 1 < number < 100 else ""
         raise InvalidInput(f"{what} must be a number between 0 and 1, got {value!r}{hint}")
     return number

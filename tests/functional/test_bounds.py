@@ -164,10 +164,10 @@ def test_betting_bounds_hold():
     [
         (lambda: binomial_bounds(3, 2), "successes must be a whole number from 0 to count"),
         (lambda: binomial_bounds(0, 0), "got 0 of 0"),
-        (lambda: binomial_bounds(1, 2, 1), "level must be between 0 and 1, got 1"),
+        (lambda: binomial_bounds(1, 2, 1), "level must be a number between 0 and 1, got 1"),
         (lambda: binomial_bounds(1, 2, sides=3), "sides must be 1 or 2, got 3"),
         (lambda: finite_bounds(1, 5, 4), "size must be at least count"),
-        (lambda: errors_allowed(1, 5, 4, 0), "alpha must be between 0 and 1, got 0"),
+        (lambda: errors_allowed(1, 5, 4, 0), "alpha must be a number between 0 and 1, got 0"),
         (lambda: betting_bounds([]), "values must have one number for each draw"),
         (lambda: betting_bounds([0.5, 1.5]), "got 1.5"),
         (lambda: betting_bounds([math.nan]), "got nan"),
