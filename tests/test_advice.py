@@ -21,6 +21,7 @@ from advice_models import MODELS, MORE, SELECTIONS, STATES
 from advice_own import OWN
 from advice_projects import PROJECTS, RECORDS, projects
 from advice_tables import DATA, NOTES, TABLES, tables
+from advice_tasks import SHARDS, TASKS
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.svm import SVC
 from torch import nn
@@ -586,6 +587,8 @@ def test_every_advice_is_followed_or_listed(here, case, capsys, monkeypatch):
         DATA,
         PROJECTS,
         CERTAINTY,
+        TASKS,
+        SHARDS,
     ]
     configurations = [(advice, partial(read, **first), partial(read, **then)) for advice, first, then in CONFIGURATIONS]
     for advice, first, then in [*itertools.chain(*calls), *configurations]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import distil
-from distil.cli import main
+from distil.cli.next import next_
 from distil.labeling.events import RANDOM, Event, Shown
 
 N = 300
@@ -70,12 +70,21 @@ def certainty_files():
     lines = Path("c-uniform.csv").read_text().splitlines()
     first = [line if place < 101 else line.rpartition(",")[0] + "," for place, line in enumerate(lines)]
     Path("c-begun.csv").write_text("\n".join(first) + "\n")
+    Path("c-cut.csv").write_text("\n".join(lines[:20] + lines[25:]) + "\n")
+    Path("c-plan.csv").write_text(
+        "".join(f"{line.partition(',')[0]},{line.partition(',')[2].partition(',')[2]}\n" for line in lines)
+    )
+    distil.evaluate(probs="c-certain.npy", n=150, out="c-second.csv", seed=4)
+    fill("c-second.csv")
     Path("c-damaged.csv").write_text(Path("c-uniform.csv").read_text().replace(",uniform,", ",evenly,", 1))
+    np.save("c-half.npy", np.concatenate([PROBS, PROBS]))
+    finish("c-random.csv", error=0.1, out="c-finished.csv", rest="c-rest.csv")
+    fill("c-rest.csv")
     project("c-none")
     project("c-chosen", *((row, False) for row in ORDER[:9]))
     project("c-drawn", *((row, True) for row in ORDER[:60]))
     Path("c-against.csv").write_text(f"id,label\n{ORDER[0]},{(TRUTH[ORDER[0]] + 1) % 3}\n")
-    assert main(["next", "c-none", "--n", "3", "--out", "c-handed.csv", "--who", "a"]) == 0
+    next_("c-none", 3, out="c-handed.csv", who="a")
 
 
 def skipped():
@@ -136,5 +145,40 @@ CERTAINTY = [
         "pass the project alone",
         partial(evaluate, "c-drawn", "c-few.csv"),
         partial(evaluate, "c-drawn", "c-uniform.csv"),
+    ),
+    (
+        "sampling is for items to draw; pass n and out too (--n, --out), or leave sampling out",
+        partial(evaluate, "c-random.csv", sampling="uniform"),
+        lambda: (again("c-uniform.csv", sampling="uniform"), evaluate("c-random.csv")),
+    ),
+    (
+        "which leaves no sample; label other items",
+        partial(evaluate, "c-few.csv", labeled="c-few.csv"),
+        partial(evaluate, "c-random.csv", labeled="c-few.csv"),
+    ),
+    (
+        "pass one sample, which goes on with --labels and --n",
+        partial(evaluate, "c-uniform.csv", "c-second.csv"),
+        lambda: (evaluate("c-uniform.csv"), again("c-uniform.csv")),
+    ),
+    (
+        "pass all sheets of the sample, with all of their rows",
+        partial(evaluate, "c-cut.csv"),
+        partial(evaluate, "c-uniform.csv"),
+    ),
+    (
+        "put it back, because the columns draw, draws, sampling, probability say how its items were drawn",
+        partial(evaluate, "c-plan.csv"),
+        partial(evaluate, "c-uniform.csv"),
+    ),
+    (
+        "pass the probabilities of the same items, and the same labeled, as when they were drawn, or draw a new sample",
+        partial(evaluate, "c-uniform.csv", probs="c-half.npy"),
+        lambda: (evaluate("c-uniform.csv"), again(probs="c-half.npy")),
+    ),
+    (
+        "pass files with labels that people gave, such as the sheet that --rest writes",
+        partial(evaluate, "c-finished.csv"),
+        partial(finish, "c-random.csv", answers="c-rest.csv", error=0.1),
     ),
 ]

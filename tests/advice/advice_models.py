@@ -511,6 +511,16 @@ MORE = [
     ("pass X_val and Y_val", lambda: faces(valid=True), lambda: faces(valid=True, X_val=X[:4], Y_val=Y[:4])),
     ("pass args={'lr': ...}", lambda: faces(lr=None, valid=False), lambda: faces(valid=False)),
     ("reorder it with .loc[...]", lambda: two(frame(NAMES[::-1])), lambda: two(frame(NAMES[::-1]).loc[NAMES])),
+    (
+        "pass the same rows in the same order, or .to_numpy() if they are and the index is not right",
+        lambda: two(pd.DataFrame(X, index=[*NAMES[:-1], "other"])),
+        lambda: (two(frame(NAMES)), two(pd.DataFrame(X, index=[*NAMES[:-1], "other"]).to_numpy())),
+    ),
+    (
+        "exclude has an id that is missing; leave it out",
+        lambda: core(exclude=pd.array([3, None], dtype="Int64")),
+        lambda: core(exclude=pd.array([3], dtype="Int64")),
+    ),
     ("or pass .to_numpy()", lambda: two(frame(NAMES[::-1])), lambda: two(frame(NAMES[::-1]).to_numpy())),
     (
         "keep the points that all strategies share",

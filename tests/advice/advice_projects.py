@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,15 @@ def labeled(*more):
     return project("labeled", "listed.csv", classes=["a", "b", *more], said=[label("0", "a"), label("1", "b")])
 
 
+def undone(key=None):
+    """Undo the last event of a project, by a key or by that in its history."""
+
+    def use(found):
+        found.record_all([Event(kind="undo", who="ann", target=key or found.history()[0][0].event.key)])
+
+    return opened(labeled(), use)
+
+
 # Advice in a message; the call that gives it; the call that follows it.
 PROJECTS = [
     (
@@ -188,6 +198,13 @@ PROJECTS = [
         "pass names=[item.id for item in project.items()]",
         lambda: (labeled(), nameless(False)),
         lambda: nameless(True),
+    ),
+    *(
+        (f"{what}`distil project history` shows the keys", partial(undone, key), undone)
+        for what, key in (
+            ("dots, colons, dashes and underscores (", "short"),
+            ("no event with the key not-there; ", "not-there"),
+        )
     ),
     (
         "was used for another event; make a new key for each",
