@@ -84,7 +84,7 @@ def small(tmp_path, monkeypatch):
         monkeypatch.setattr(target, "CANONICAL_BLOCK", BLOCK)
 
 
-ENDS = {1: [N], 2: [96, N], 3: [16, 80, N], 7: [16, 40, 41, 64, 80, 112, N]}
+ENDS = {1: [N], 2: [96, N], 3: [16, 80, N], 4: [40, N - 2, N - 1, N], 7: [16, 40, 41, 64, 80, 112, N]}
 KINDS = ["plain", "duplicates", "grid", "equal", "far", "half"]
 
 

@@ -254,7 +254,7 @@ WRONG = [
     ([2**70], "has 1180591620717411303424, which is not the name"),
     ([None, 1], "has None, which is not the name"),
     ([1.0, 2.0], r"has the floating-point number 1.0; convert ids to whole numbers, as with .astype\(int\)"),
-    (np.array([1.0, np.nan]), "has the floating-point number 1.0"),
+    (np.array([1.0, np.nan]), "has an id that is missing"),
     (torch.tensor([0.5]), "has the floating-point number 0.5"),
     (torch.tensor([0.5], dtype=torch.bfloat16), "has the floating-point number 0.5"),
     (np.zeros(N - 1, bool), "is a boolean mask and must have an entry for each of the 40 examples; got 39"),

@@ -150,7 +150,8 @@ def _actor(part: Part) -> Actor:
 
 def _parts(manifest: Manifest) -> list[tuple[int, int]]:
     """The rows of each actor: those of a shard, from the first to the last canonical block that begins in it."""
-    starts = [-(-start // CANONICAL_BLOCK) * CANONICAL_BLOCK for start in manifest.starts[:-1]] + manifest.starts[-1:]
+    end = manifest.starts[-1]  # a shard that begins in the last block has no block of its own
+    starts = [min(-(-start // CANONICAL_BLOCK) * CANONICAL_BLOCK, end) for start in manifest.starts]
     return [(start, stop) for start, stop in pairwise(starts) if start < stop]
 
 

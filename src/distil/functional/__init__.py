@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import targeted as targeted
     from distil.functional import temperature as temperature
     from distil.functional import uncertainty as uncertainty
+    from distil.functional import weighted_rows as weighted_rows
 
 __all__ = [module.name for module in iter_modules(__path__)]
 
