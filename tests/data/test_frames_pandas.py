@@ -70,4 +70,9 @@ def test_rows_of_frames_that_say_that_they_are_others_are_refused(refuses):
         InvalidInput, "embeddings: the index has 'r20', which is not in the index of probs; pass the same rows"
     ):
         distil.select_from("badge", 4, probs=frame, embeddings=others)
+    strangers = pandas.DataFrame(PROBS, index=[f"x{row}" for row in range(N)])
+    with refuses(
+        InvalidInput, "embeddings: the index has 'x0', which is not in the index of probs; pass the same rows"
+    ):
+        distil.select_from("badge", 4, probs=frame, embeddings=strangers)
     assert len(distil.select_from("badge", 4, probs=frame, embeddings=others.to_numpy())) == 4

@@ -335,13 +335,13 @@ def select_from(
 
 
 def _check_rows_match(passed: Mapping[str, object]) -> None:
-    """Refuse frames of which an index has the ids of another in another order, or only some; ``passed``: argument -> array."""
+    """Refuse frames of which an index has the ids of another in another order, only some, or none; ``passed``: argument -> array."""
     indexes = {name: index for name, value in passed.items() if (index := names_in_index(value)) is not None}
     for name, index in indexes.items():
         first = next(iter(indexes))
         check_same_order(passed[name], indexes[first], name, first)
         other = next((each for each in index if each not in indexes[first]), None)
-        if other is not None and not {*index}.isdisjoint(indexes[first]):
+        if other is not None:
             raise InvalidInput(
                 f"{name}: the index has {other!r}, which is not in the index of {first}; pass the same rows in the same order, or "
                 ".to_numpy() if they are and the index is not right"
