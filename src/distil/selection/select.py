@@ -335,7 +335,7 @@ def select_from(
 
 
 def _check_rows_match(passed: Mapping[str, object]) -> None:
-    """Refuse frames of which an index has the ids of another in another order, only some, or none; ``passed``: argument -> array."""
+    """Refuse frames of which an index does not have the ids of another in the same order; ``passed``: argument -> array."""
     indexes = {name: index for name, value in passed.items() if (index := names_in_index(value)) is not None}
     for name, index in indexes.items():
         first = next(iter(indexes))
