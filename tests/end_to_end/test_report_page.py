@@ -90,6 +90,7 @@ def test_every_section_is_shown_and_nothing_overflows(opened, viewport, scheme):
     assert headings == [
         "In short",
         "Learning curves",
+        "In words",
         "Areas under the curves",
         "Labels saved",
         "Pairwise comparison",
