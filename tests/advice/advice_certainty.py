@@ -104,6 +104,7 @@ CERTAINTY = [
     ("pass labels (--labels), or a number of items to draw (--n)", evaluate, again),
     ("pass both (--n, --out)", partial(evaluate, n=5), again),
     ("leave out n and out (--n, --out)", partial(again, "c-drawn"), partial(evaluate, "c-drawn")),
+    ("write 95 % as 0.95", partial(evaluate, "c-drawn", confidence=95), partial(evaluate, "c-drawn", confidence=0.95)),
     ("use accuracy", lambda: evaluate(skipped(), measure="macro_f1"), lambda: evaluate(skipped())),
     (
         "go on with that, or begin a new sample without these labels",
