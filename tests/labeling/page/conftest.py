@@ -126,6 +126,7 @@ def visit(browser):
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
+        page.set_default_navigation_timeout(60_000)
         if clock:
             page.clock.install()
         host = address.split("/")[2]
