@@ -90,7 +90,8 @@ def test_errors_allowed_by_counting():
 
 
 def test_the_number_of_draws_that_is_needed():
-    for size, limit, alpha in ((1000, 20, 0.05), (200, 0, 0.1), (50, 25, 0.01), (10_000, 100, 0.05)):
+    cases = ((1000, 20, 0.05), (200, 0, 0.1), (50, 25, 0.01), (10_000, 100, 0.05), (10, 8, 0.05), (10, 9, 0.05))
+    for size, limit, alpha in cases:
         needed = draws_needed(size, limit, alpha)
         assert errors_allowed(needed, size, limit, alpha) >= 0
         assert errors_allowed(needed - 1, size, limit, alpha) == -1

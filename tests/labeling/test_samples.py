@@ -108,10 +108,11 @@ def test_labels_that_differ_from_those_of_the_project(pool):
 
 def test_damaged_sheets(pool):
     distil.evaluate(probs="p.npy", n=3, out="a.csv")
-    text = Path("a.csv").read_text().replace("uniform", "by hand")
-    Path("a.csv").write_text(re.sub(r",$", ",no", text, flags=re.MULTILINE))
-    with pytest.raises(InvalidInput, match=r"a.csv, line 2: expected the number of a draw"):
-        distil.evaluate(probs="p.npy", labels="a.csv", classes="no,yes")
+    text = re.sub(r",$", ",no", Path("a.csv").read_text(), flags=re.MULTILINE)
+    for right, wrong in (("uniform", "by hand"), (",1,uniform", ",1e999,uniform"), (",1,uniform", ",0,uniform")):
+        Path("a.csv").write_text(text.replace(right, wrong))
+        with pytest.raises(InvalidInput, match=r"a.csv, line 2: expected the number of a draw"):
+            distil.evaluate(probs="p.npy", labels="a.csv", classes="no,yes")
 
 
 def test_random_items_among_others_make_up_a_simple_random_sample():

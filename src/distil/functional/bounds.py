@@ -79,11 +79,8 @@ def finite_bounds(successes: int, count: int, size: int, level: float = 0.95, *,
     _check_counts(successes, count)
     if size < count:
         raise InvalidInput(f"size must be at least count, the number of draws; got {size} and {count}")
-    return Bounds(
-        (size - _most(count - successes, count, size, tail))
-        / size,  # few failures bound the share of successes from below
-        _most(successes, count, size, tail) / size,
-    )
+    least = size - _most(count - successes, count, size, tail)  # few failures bound the successes from below
+    return Bounds(least / size, _most(successes, count, size, tail) / size)
 
 
 def _most(successes: int, count: int, size: int, tail: float) -> int:
@@ -137,8 +134,8 @@ def draws_needed(size: int, limit: int, alpha: float = 0.05) -> int:
     (59, 149, 39)
     """
     alpha = as_share("alpha", alpha)
-    if limit >= size:
-        return 0
+    if limit >= size - 1:  # there is nothing to show, or one right item shows it
+        return max(size - limit, 0)
     from scipy.special import gammaln
 
     most = math.ceil(math.log(alpha) / math.log1p(-(limit + 1) / size)) + 1  # with replacement, it takes more

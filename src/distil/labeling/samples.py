@@ -418,7 +418,7 @@ def _plan(path: str) -> dict[str, Draw]:
 def _draw(table: Table, line: int, cells: Sequence[str]) -> Draw:
     try:
         found = Draw(int(float(cells[0])), int(float(cells[1])), _sampling(cells[2]), float(cells[3].replace(",", ".")))
-    except ValueError:
+    except (ValueError, OverflowError):  # no number, or an infinite one
         found = Draw(0, 0, "uniform", 0)
     if found.first < 1 or found.times < 1 or not 0 < found.probability <= 1:
         raise InvalidInput(
