@@ -54,6 +54,8 @@ def test_regression_with_a_network_and_with_a_linear_head():
         assert result.accuracies[-1] > 0.9
         assert result.notes == ()
         assert len(learner.pool.labeled) == 30
+        with pytest.raises(InvalidInput, match="regression models give no probabilities"):
+            learner.probs([70, 61])
     expected = LinearRegression().fit(X[head.pool.labeled], TARGETS[head.pool.labeled]).coef_
     np.testing.assert_allclose(
         head.module.linear.weight.detach().numpy() / float(head.module.spread), expected, atol=0.05
@@ -100,6 +102,8 @@ def test_multilabel_with_a_network_and_with_a_linear_head():
         assert found["micro_f1"] == pytest.approx(f1_score(SETS[60:], predicted, average="micro"))
         assert found["subset_accuracy"] == pytest.approx((predicted == SETS[60:]).all(1).mean())
         assert found["micro_f1"] > 0.8
+        with torch.no_grad():
+            torch.testing.assert_close(learner.probs([70, 61]), learner.module(torch.from_numpy(X[[70, 61]])).sigmoid())
         assert result.accuracies[-1] > 0.8
 
 

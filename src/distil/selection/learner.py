@@ -33,7 +33,7 @@ from distil.selection.known_classes import known_outputs
 from distil.selection.pool import Pool
 from distil.selection.select import select
 from distil.selection.state import KEYS, check_weights, checked_number, checked_pool, state_of
-from distil.signals import Logits, Probs
+from distil.signals import LabelProbs, Probs
 from distil.strategies.auto import settled
 from distil.strategies.base import Needs, Selection, Strategy
 from distil.strategies.registry import as_strategy, for_classes, for_task
@@ -430,14 +430,19 @@ class Learner:
         self.pool.record({"event": "unlabeled", "ids": self._read(ids, "ids")})
 
     def probs(self, ids: Ids) -> Tensor:
-        """The probabilities that the model gives to the classes of some examples, (n, C).
+        """The probabilities that the model gives to the classes or labels of some examples, (n, C).
 
         Args:
             ids: The examples, in any form that ``select`` takes.
+
+        Raises:
+            InvalidInput: The task is regression, or the ids are not of the pool.
         """
-        rows = torch.tensor(list(self._read(ids, "ids")), dtype=torch.long)
+        if self.task == "regression":
+            raise InvalidInput("regression models give no probabilities; call the model for its predictions")
+        rows, signal = self._read(ids, "ids").ids, LabelProbs() if self.task == "multilabel" else Probs()
         source = NetworkSource(self.network, self.data, rows, collate=self._collate, names=self.names)
-        return source.table((Logits(),), self._runtime, Rng(0))[Probs()]
+        return source.table(source.measured((signal,)), self._runtime, Rng(0))[signal]
 
     def fit(self) -> Any:  # noqa: ANN401 - what the user's fit returns
         """Train on all labeled examples; returns the result of the ``fit`` function, a FitResult from the built-in trainer.
