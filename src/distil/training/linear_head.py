@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 from distil.data.arrays import Array, check_rows, is_array, precision_of, readable, take
 from distil.data.examples import as_data
 from distil.errors import DistilWarning, InvalidInput, all_labels_are, whole_number
-from distil.evaluation.metrics import target_metrics
 from distil.functional.logistic_regression import (
     ClassWeights,
     Decay,
@@ -25,6 +25,7 @@ from distil.functional.ridge_regression import fit_ridge_regression
 from distil.rng import Rng
 from distil.tasks import Task, least_outputs
 from distil.training.fit import FitResult, Transform
+from distil.training.objectives import OBJECTIVES
 
 _BLOCK = 4_096
 
@@ -168,13 +169,12 @@ def fit_head(head: LinearHead, x: Tensor, y: Tensor, config: HeadConfig) -> FitR
     Raises:
         InvalidInput: Shapes that do not fit, no row, NaN or infinity, a label out of range.
     """
-    linear = head.linear
     rows = _scaled(head, x)
     if head.task != "classification":
         return _fit_columns(head, rows, y.cpu().double(), config)
     labels = y.cpu()
     found = fit_logistic_regression(
-        rows, labels, linear.out_features, decay=config.decay, class_weights=config.class_weights
+        rows, labels, head.linear.out_features, decay=config.decay, class_weights=config.class_weights
     )
     if found.decay is None:
         warnings.warn(
@@ -183,41 +183,35 @@ def fit_head(head: LinearHead, x: Tensor, y: Tensor, config: HeadConfig) -> FitR
             DistilWarning,
             stacklevel=2,
         )
-    with torch.no_grad():
-        linear.weight.copy_(found.weight)
-        linear.bias.copy_(found.bias)
-    logits = rows @ found.weight.T + found.bias
-    accuracy = float((logits.argmax(1) == labels).double().mean())
-    loss = float(nn.functional.cross_entropy(logits, labels))
     chosen = {} if found.decay is None else {"decay": found.decay, "temperature": found.temperature}
-    return FitResult((accuracy,), (loss,), "optimum", chosen=chosen)
+    return _fitted(head, rows, labels, found.weight, found.bias, chosen)
 
 
 def _fit_columns(head: LinearHead, rows: Tensor, y: Tensor, config: HeadConfig) -> FitResult:
     """Fit the head of labels or of predicted numbers on scaled rows (n, D); ``y`` is (n, T) float64."""
-    linear = head.linear
-    if y.shape != (len(rows), linear.out_features):
+    if y.shape != (len(rows), head.linear.out_features):
         raise InvalidInput(
-            f"y must be ({len(rows)}, {linear.out_features}), a column for each output; got {tuple(y.shape)}"
+            f"y must be ({len(rows)}, {head.linear.out_features}), a column for each output; got {tuple(y.shape)}"
         )
-    chosen: dict[str, float] = {}
-    if head.task == "regression":
-        if config.class_weights != "none":
-            raise InvalidInput("class_weights has no meaning in regression; leave it out")
-        found = fit_ridge_regression(rows, y, decay=config.decay)
-        weight, bias, chosen = found.weight, found.bias, {"decay": found.decay}
-    else:
-        weight, bias = fit_per_label(rows, y, decay=config.decay, class_weights=config.class_weights)
-    with torch.no_grad():
-        linear.weight.copy_(weight)
-        linear.bias.copy_(bias)
-    outputs = rows @ weight.T + bias
     if head.task == "multilabel":
-        accuracy = float(((outputs > 0) == (y > 0)).double().mean())
-        loss = float(nn.functional.binary_cross_entropy_with_logits(outputs, y))
-        return FitResult((accuracy,), (loss,), "optimum")
-    r2 = target_metrics(outputs, y)["r2"]
-    return FitResult((r2,), (float((outputs - y).square().mean()),), "optimum", chosen=chosen)
+        weight, bias = fit_per_label(rows, y, decay=config.decay, class_weights=config.class_weights)
+        return _fitted(head, rows, y, weight, bias, {})
+    if config.class_weights != "none":
+        raise InvalidInput("class_weights has no meaning in regression; leave it out")
+    found = fit_ridge_regression(rows, y, decay=config.decay)
+    return _fitted(head, rows, y, found.weight, found.bias, {"decay": found.decay})
+
+
+def _fitted(
+    head: LinearHead, rows: Tensor, y: Tensor, weight: Tensor, bias: Tensor, chosen: Mapping[str, float]
+) -> FitResult:
+    """Give the head its weights; the result on the labeled rows, which are scaled, with what was chosen."""
+    with torch.no_grad():
+        head.linear.weight.copy_(weight)
+        head.linear.bias.copy_(bias)
+    objective, outputs = OBJECTIVES[head.task], rows @ weight.T + bias
+    score = float(objective.hits(outputs, y)) / len(y)
+    return FitResult((score,), (float(objective.loss(outputs, y, None)),), "optimum", chosen=chosen)
 
 
 def held_out(head: LinearHead, x: Tensor, y: Tensor, rng: Rng) -> Tensor:
