@@ -83,7 +83,7 @@ def test_a_head_for_label_sets_is_trained_on_a_file(here, capsys):
     assert "a linear head was trained on the embeddings of 5 labeled examples" in " ".join(by_name.notes)
     code, err = picks(*files, "--strategy", "badge", "--classes", "cat,dog", capsys=capsys)
     assert code == 2
-    assert "sets.csv: the labels of 'r12': 'eel' is not one of the 2 labels" in err
+    assert "sets.csv: the label of 'r12': 'eel' is not one of the 2 labels" in err
 
 
 def test_faults_are_named(here, capsys):
@@ -104,7 +104,7 @@ def test_faults_are_named(here, capsys):
         assert message in err, (argv, err)
     given = {"predictions": "y.npy", "embeddings": "x.npy", "ids": "ids.txt", "labeled": "wrong.csv"}
     with pytest.raises(
-        InvalidInput, match=r"wrong\.csv: in regression a label is a number; the label of 'r3' is 'high'"
+        InvalidInput, match=r"wrong\.csv: the label of 'r3': in regression a label is a number, got 'high'"
     ):
         distil.pick("greedy_sampling", 2, task="regression", **given)
     with pytest.raises(InvalidInput, match="task must be one of 'classification'"):

@@ -37,6 +37,7 @@ def test_label_sets_have_a_column_for_each_name():
 
 def test_numbers_and_indicators():
     assert numbers_in(np.array(["1.5", "-2e1"]), place).tolist() == [[1.5], [-20]]
+    assert numbers_in(np.array([]), place).shape == (0, 1)
     assert numbers_in(np.array([[1, 2], [3, 4]]), place).tolist() == [[1, 2], [3, 4]]
     assert indicators_in(np.array([["1", "0"], ["0.0", "1"]]), place).tolist() == [[1, 0], [0, 1]]
     for wrong in (np.array(["1", "high"]), np.array(["1", "inf"]), np.array([1.0, np.nan])):

@@ -75,7 +75,7 @@ def numbers_in(labels: NDArray[Any], where: Where) -> NDArray[np.float64]:
     Raises:
         InvalidInput: One is not a finite number.
     """
-    rows = labels.reshape(len(labels), -1)
+    rows = labels[:, None] if labels.ndim == 1 else labels
     if rows.dtype.kind in "fiub":
         numbers = rows.astype(np.float64)
     else:

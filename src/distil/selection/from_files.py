@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -21,7 +21,7 @@ from distil.data.arrays import Array
 from distil.data.cells import csv_text
 from distil.data.distances import checked_near, ruler
 from distil.data.ids import ListedIds, names_column, normal, read_ids, read_row_ids
-from distil.data.label_texts import sets_in
+from distil.data.label_texts import numbers_in, sets_in
 from distil.data.labels import as_classes, as_labels, check_columns
 from distil.data.table_files import Quoting
 from distil.data.tokens import token_bounds
@@ -389,12 +389,8 @@ def _sets(labeled: ListedIds, classes: list[str] | None) -> list[list[float]] | 
     """The label sets of multi-label data as rows of 0 and 1, from their texts in a file; None without labels."""
     if labeled.labels is None:
         return None
-    names = labeled.names
-
-    def where(row: int) -> str:
-        return f"{labeled.origin}: the labels of {names[row]!r}"
-
-    rows: list[list[float]] = sets_in([normal(text) for text in labeled.labels], where, classes)[0].tolist()
+    texts = [normal(text) for text in labeled.labels]
+    rows: list[list[float]] = sets_in(texts, partial(_place, labeled), classes)[0].tolist()
     return rows
 
 
@@ -402,18 +398,13 @@ def _numbers(labeled: ListedIds) -> list[float] | None:
     """The labels of a regression, from their texts in a file; None without labels."""
     if labeled.labels is None:
         return None
-    found = []
-    for name, label in zip(labeled.names, labeled.labels, strict=True):
-        try:
-            number = float(label)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise InvalidInput(
-                f"{labeled.origin}: in regression a label is a number; the label of {name!r} is {label!r}"
-            )
-        found.append(number)
-    return found
+    numbers: list[float] = numbers_in(np.array(labeled.labels), partial(_place, labeled))[:, 0].tolist()
+    return numbers
+
+
+def _place(labeled: ListedIds, row: int) -> str:
+    """The place of a label in its file, for messages."""
+    return f"{labeled.origin}: the label of {labeled.names[row]!r}"
 
 
 # -------------------------------------------------------------------------------------------------------------- choosing
