@@ -1,6 +1,7 @@
 """What the tests share: one thread, reproducible Hypothesis examples, and a few small networks."""
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -36,6 +38,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def global_seed():
+    """The same numbers from the global generators in every run of a test, whatever ran before it."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    random.seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
