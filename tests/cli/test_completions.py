@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from distil.cli.completions import COMPLETIONS, strategy_names
+from distil.labeling.evaluate import MEASURES
+from distil.labeling.samples import SAMPLINGS
 from distil.strategies import STRATEGIES
 
 SOURCE = str(Path(__file__).parents[2] / "src")
@@ -16,6 +18,11 @@ SOURCE = str(Path(__file__).parents[2] / "src")
 def test_the_names_are_those_of_the_registry():
     own = [name for name, cls in STRATEGIES.items() if cls.__module__.startswith("distil.")]
     assert strategy_names() == sorted(own)
+
+
+def test_other_names_are_those_that_the_command_takes():
+    assert COMPLETIONS["sampling"]("") == [*SAMPLINGS]
+    assert COMPLETIONS["measure"]("") == [*MEASURES]
 
 
 def test_the_last_name_of_a_list_is_completed():

@@ -78,9 +78,10 @@ def evaluate(
     """
     import numpy as np
 
-    from distil.labeling.evaluate import MEASURES, SAMPLINGS, Test, next_draws, one_of
+    from distil.functional.estimates import Estimate
+    from distil.labeling.evaluate import MEASURES, Test, next_draws, one_of
     from distil.labeling.evaluate import evaluate as estimate
-    from distil.labeling.samples import read_labels, read_predictions, read_sample
+    from distil.labeling.samples import SAMPLINGS, read_labels, read_predictions, read_sample
     from distil.system.runtime import Runtime
 
     confidence = as_share("confidence", confidence)
@@ -117,9 +118,7 @@ def evaluate(
         _write(predictions, draws, sample, sheet, project, force=force)
     return {
         "measure": measure,
-        "mean": None if found is None else found.mean,
-        "low": None if found is None else found.low,
-        "high": None if found is None else found.high,
+        **(dict.fromkeys(Estimate._fields) if found is None else found._asdict()),
         "confidence": confidence,
         "items": len(test.rows),
         "labels": 0 if sample is None else len(sample.rows),

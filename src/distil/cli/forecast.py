@@ -113,7 +113,9 @@ def _curves(path: Path) -> dict[str, Curves]:
         raise DataNotFound(f"{path} does not exist; expected a directory of runs, a labeling project, or a table")
     if path.is_file():
         return {path.stem: _of_table(path)}
-    if (path / "project.db").is_file():
+    from distil.labeling.store import FILE
+
+    if (path / FILE).is_file():
         return {path.name: _of_project(path)}
     return _of_runs(path)
 

@@ -30,7 +30,6 @@ Floats = NDArray[np.float64]
 Measure = Literal["accuracy", "macro_f1", "loss"]
 
 MEASURES: Final[tuple[Measure, ...]] = get_args(Measure)
-SAMPLINGS: Final[tuple[Sampling, ...]] = get_args(Sampling)
 Word = TypeVar("Word", bound=str)
 
 _SPREAD: Final = 1000
@@ -202,14 +201,12 @@ def next_draws(test: Test, n: object, sampling: Sampling | None, sample: Sample 
     else:
         points = generator.random(as_count(n, len(test.rows)))
         if design == "stratified":
-            places, every = stratified_draws(1 - test.sureness, points), np.full(len(test.rows), 1 / len(test.rows))
+            every = np.full(len(test.rows), 1 / len(test.rows))
+            # in an order that says nothing of the items: people who end early lose all parts alike
+            places = generator.permutation(stratified_draws(1 - test.sureness, points))
         else:
             every = test.chances
             places = active_draws(every, points)
-        if (
-            design == "stratified"
-        ):  # in an order that says nothing of the items: people who end early lose all parts alike
-            places = generator.permutation(places)
         rows, chances = test.rows[places], every[places]
     found: dict[int, Draw] = {}
     for number, (row, chance) in enumerate(zip(rows.tolist(), chances.tolist(), strict=True), before + 1):

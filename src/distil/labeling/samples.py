@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Sampling = Literal["uniform", "stratified", "active"]
 
+SAMPLINGS: Final[tuple[Sampling, ...]] = get_args(Sampling)
+"""The designs."""
 PLAN: Final = ("draw", "draws", "sampling", "probability")
 """The columns of a sheet that keep how its items were drawn."""
 _SHEET: Final = ("key", "who", "answer")
@@ -189,7 +191,7 @@ def read_sample(predictions: Predictions, labels: Sequence[str], labeled: Sequen
             labels or is not in the pool; designs are mixed; or draws of a sheet are missing, or were made from another pool.
     """
     arrays = predictions.arrays
-    projects = [path for path in labels if Path(path).expanduser().is_dir() and _is_project(path)]
+    projects = [path for path in labels if _is_project(path)]
     files = [path for path in labels if path not in projects]
     if len(projects) > 1:
         raise InvalidInput(f"{projects[1]}: labels come from one project at most, and {projects[0]} is one")
@@ -417,8 +419,9 @@ def _plan(path: str) -> dict[str, Draw]:
 
 def _draw(table: Table, line: int, cells: Sequence[str]) -> Draw:
     try:
-        found = Draw(int(float(cells[0])), int(float(cells[1])), _sampling(cells[2]), float(cells[3].replace(",", ".")))
-    except (ValueError, OverflowError):  # no number, or an infinite one
+        sampling = SAMPLINGS[SAMPLINGS.index(cells[2])]
+        found = Draw(int(float(cells[0])), int(float(cells[1])), sampling, float(cells[3].replace(",", ".")))
+    except (ValueError, OverflowError):  # no design, no number, or an infinite one
         found = Draw(0, 0, "uniform", 0)
     if found.first < 1 or found.times < 1 or not 0 < found.probability <= 1:
         raise InvalidInput(
@@ -426,13 +429,6 @@ def _draw(table: Table, line: int, cells: Sequence[str]) -> Draw:
             f"probability, as `distil evaluate` wrote them; got {', '.join(map(repr, cells))}"
         )
     return found
-
-
-def _sampling(text: str) -> Sampling:
-    designs: dict[str, Sampling] = {"uniform": "uniform", "stratified": "stratified", "active": "active"}
-    if text not in designs:
-        raise ValueError(text)
-    return designs[text]
 
 
 def _of_sheets(
