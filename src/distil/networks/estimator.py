@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -11,11 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
+from distil.errors import InvalidInput, UnsupportedModel
 from distil.networks.base import Samples
 from distil.networks.dropout import Draw
-from distil.networks.fitted import Fitted, kind_of, members_of, name_of, steps_of
-from distil.networks.output_kinds import close
+from distil.networks.fitted import Fitted, kind_of, name_of, steps_of
 
 # Largest difference from 1 of a sum of probabilities.
 _SLACK = 1e-2
@@ -67,7 +65,6 @@ class Estimator(Fitted, Samples):
         self.classes = own if classes is None else np.asarray(classes)
         self._columns = _columns(own, self.classes, type(self._final).__name__)
         self._checked = False  # whether it predicts one label for each example
-        self._committee: bool | None = None  # whether the prediction is the members' mean; None: unknown as yet
 
     def __repr__(self) -> str:
         embedding = "as given" if self._embedding else f"the inputs of {type(self._final).__name__}"
@@ -76,20 +73,9 @@ class Estimator(Fitted, Samples):
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
         """Probabilities of the members, (B, members, C); without members, ``n_samples`` copies of its own."""
         seen = self._seen(self._inputs(batch))
-        members = (
-            []
-            if self._committee is False or self._scores != "predict_proba"
-            else members_of(self._final, "predict_proba")
-        )
+        members = self._members("predict_proba") if self._scores == "predict_proba" else []
         votes = [self._vote(seen, *member) for member in members]
-        if self._committee is None:
-            self._committee = bool(votes) and close(torch.stack(votes).mean(0), self._logits(seen).softmax(-1))
-            if not self._committee:
-                name = name_of(self.estimator)
-                warnings.warn(f"{name} is not a mean of members, so all samples are equal", DistilWarning, 2)
-        if self._committee:
-            return torch.stack(votes, 1)
-        return self._logits(seen).softmax(-1)[:, None].repeat(1, n_samples, 1)
+        return self._samples(votes, lambda: self._logits(seen).softmax(-1), n_samples)
 
     def _vote(self, seen: Any, member: Any, features: Any) -> Tensor:  # noqa: ANN401
         """One member's probabilities, (B, C). Members number the classes from 0, and may not have seen all of them."""

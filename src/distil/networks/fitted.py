@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput, UnsupportedModel
+from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
 from distil.networks.base import HasInputs, Network, Outputs
+from distil.networks.output_kinds import close
 from distil.system.runtime import Runtime
 
 
@@ -35,6 +37,7 @@ class Fitted(Network, HasInputs):
         self._before, self._final = steps_of(estimator)
         self._embedding = None if embedding is None else _mapping(embedding)
         self._read = inputs
+        self._committee: bool | None = None  # whether the prediction is the members' mean; None: unknown as yet
 
     @abstractmethod
     def _logits(self, seen: Any) -> Tensor:  # noqa: ANN401
@@ -113,14 +116,28 @@ class Fitted(Network, HasInputs):
         x = seen if named else as_array(seen)
         return x if features is None else x[:, features]
 
+    def _members(self, method: str) -> list[tuple[Any, Any]]:
+        """The estimators that may be members of a committee, with their features; none if they are known not to be."""
+        return [] if self._committee is False else _members_of(self._final, method)
 
-def members_of(final: object, method: str) -> list[tuple[Any, Any]]:
-    """The estimators that may be members of a committee, each with the features that it reads (None: all).
+    def _samples(self, votes: list[Tensor], own: Callable[[], Tensor], n_samples: int) -> Tensor:
+        """The members' predictions, (B, members, C), if their mean is the estimator's own; else equal samples, with a warning.
 
-    Args:
-        final: The estimator that may be their mean.
-        method: The method that members are asked by.
-    """
+        Args:
+            votes: The members' predictions, (B, C) each.
+            own: Returns the prediction of the estimator, (B, C).
+            n_samples: Number of equal samples.
+        """
+        if self._committee is None:
+            self._committee = bool(votes) and close(torch.stack(votes).mean(0), own())
+            if not self._committee:
+                name = name_of(self.estimator)
+                warnings.warn(f"{name} is not a mean of members, so all samples are equal", DistilWarning, 3)
+        return torch.stack(votes, 1) if self._committee else own()[:, None].repeat(1, n_samples, 1)
+
+
+def _members_of(final: object, method: str) -> list[tuple[Any, Any]]:
+    """The estimators in ``estimators_``, each with the features that it reads (None: all), if they have the method."""
     members = getattr(final, "estimators_", None)
     if not isinstance(members, list) or not all(callable(getattr(m, method, None)) for m in members):
         return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.errors import DistilWarning, UnsupportedModel
+from distil.errors import UnsupportedModel
 from distil.networks.base import Samples
 from distil.networks.dropout import Draw
-from distil.networks.fitted import Fitted, kind_of, members_of, name_of
-from distil.networks.output_kinds import as_logits, close
+from distil.networks.fitted import Fitted, kind_of, name_of
+from distil.networks.output_kinds import as_logits
 
 
 class Regressor(Fitted, Samples):
@@ -51,7 +50,6 @@ class Regressor(Fitted, Samples):
         if kind not in (None, "regressor"):
             raise UnsupportedModel(f"{name_of(estimator)} is a {kind}, and the task is regression; pass a regressor")
         self._outputs = outputs
-        self._committee: bool | None = None  # whether the prediction is the members' mean; None: unknown as yet
         self._has_std = "return_std" in inspect.signature(self._final.predict).parameters
 
     def __repr__(self) -> str:
@@ -62,15 +60,12 @@ class Regressor(Fitted, Samples):
         seen = self._seen(self._inputs(batch))
         if self._has_std:
             return self._quantiles(seen, n_samples)
-        members = [] if self._committee is False else members_of(self._final, "predict")
-        votes = [self._rows(member.predict(self._seen_by(member, seen, features))) for member, features in members]
-        own = self._logits(seen)
-        if self._committee is None:
-            self._committee = len(votes) > 1 and close(torch.stack(votes).mean(0), own)
-            if not self._committee:
-                name = name_of(self.estimator)
-                warnings.warn(f"{name} is not a mean of members, so all samples are equal", DistilWarning, 2)
-        return torch.stack(votes, 1) if self._committee else own[:, None].repeat(1, n_samples, 1)
+        votes = [
+            self._rows(member.predict(self._seen_by(member, seen, features)))
+            for member, features in self._members("predict")
+        ]
+        # One member alone is no committee: MultiOutputRegressor has one for each target.
+        return self._samples(votes if len(votes) > 1 else [], lambda: self._logits(seen), n_samples)
 
     def _quantiles(self, seen: Any, n_samples: int) -> Tensor:  # noqa: ANN401
         """Samples of the predicted mean and deviation, (B, K, T)."""
