@@ -120,12 +120,13 @@ def write_report(output: Path, page: str) -> bool:
 
 def _as_csv(config: ExperimentConfig, everything: Runs) -> str:
     """Every number of the finished runs, also of those of the ceiling."""
-    everything = {**everything, CEILING: ceiling_runs(config)} if config.ceiling else everything
+    ceiling = ceiling_runs(config)
+    everything = {**everything, CEILING: ceiling} if ceiling else everything
     metrics = [name for name, metric in METRICS_OF[config.task].items() if metric.tested]
     rows = [
         [label, seed, e["labels"], *(e[name] for name in metrics)]
         for label, own in everything.items()
-        for seed, run in zip(config.seeds, own, strict=bool(own))
+        for seed, run in zip(config.seeds, own, strict=True)
         for e in (run.all("evaluated") if run.done(config.rounds) else ())
     ]
     return csv_text([["strategy", "seed", "labels", *metrics], *rows], "results.csv")

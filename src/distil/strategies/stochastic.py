@@ -67,7 +67,7 @@ class StochasticAcquisition(Strategy):
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The ``n`` rows of largest score with noise."""
-        beta = self.beta if self.last_beta is None else beta_at(self, self.beta, self.last_beta, sets.elapsed)
+        beta = beta_at(self, self.beta, self.last_beta, sets.elapsed)
         scores = self.of.score(sets)
         noise = gumbel(rng.child("noise").keys(sets.pool.ids))
         above = scores - self.of.least if self.noise == "power" else scores
@@ -76,12 +76,14 @@ class StochasticAcquisition(Strategy):
         return found if self.last_beta is None else found.with_notes((f"beta {beta:.3g} of the noise",))
 
 
-def beta_at(strategy: Strategy, first: float, last: float, elapsed: float | None) -> float:
-    """The beta of a selection of a strategy whose noise goes exponentially from ``first`` to ``last`` over a run.
+def beta_at(strategy: Strategy, first: float, last: float | None, elapsed: float | None) -> float:
+    """The beta of a selection of a strategy whose noise goes exponentially from ``first`` to ``last`` over a run; None: ``first``.
 
     Raises:
         InvalidInput: The share of the run that has passed is not known.
     """
+    if last is None:
+        return first
     if elapsed is None:
         raise InvalidInput(
             f"{type(strategy).__name__}: last_beta asks for a schedule, so the share of the run that has passed must be known; "

@@ -151,7 +151,7 @@ class ClassStratifiedEntropy(Strategy):
         by_class, plain = scores[:, _COLUMNS[self.background]], scores[:, -1]
         ranked = torch.cat([by_class, plain[:, None]], 1)
         if self.beta is not None:
-            beta = self.beta if self.last_beta is None else beta_at(self, self.beta, self.last_beta, sets.elapsed)
+            beta = beta_at(self, self.beta, self.last_beta, sets.elapsed)
             draws = [gumbel(rng.child("noise", c).keys(sets.pool.ids)) for c in range(ranked.shape[1])]
             noisy = [power(column, beta, draw) for column, draw in zip(ranked.T, draws, strict=True)]
             ranked = torch.stack(noisy, 1)

@@ -108,8 +108,7 @@ const withSample = (name) => h("span", {}, sample(name), " ", broken(name));
 const MOST = 8;
 function hidden() {
   if (!state.hidden.has(state.experiment)) {
-    const { strategies, twins, baselines, metrics } = experiment();
-    const { metric } = experiment();
+    const { strategies, twins, baselines, metrics, metric } = experiment();
     const area = (name) => metrics[metric].summaries[name].area;
     const outcomes = (name) => Object.values(metrics).map(({ comparisons }) => comparisons?.[name]?.outcome);
     const first = (name) => baselines[name] === name || outcomes(name).some((one) => one === "win" || one === "loss");

@@ -175,10 +175,8 @@ def _metric(
     twins: Mapping[str, str],
 ) -> Json:
     """The results for one metric."""
-    target, kind = (
-        config.target_accuracy if metric == main_metric(config.task) else None,
-        METRICS_OF[config.task][metric],
-    )
+    target = config.target_accuracy if metric == main_metric(config.task) else None
+    kind = METRICS_OF[config.task][metric]
     bounds = bounds_of(config, runs, metric)
     full = None if bounds is None else bounds.full
     summaries = summarize(curves, baseline=baselines, target=target)
