@@ -30,8 +30,8 @@ from distil.functional.weighted_rows import CANONICAL_BLOCK, Found, Shares, Weig
 from distil.measuring.source import arguments_of
 from distil.rng import Rng
 from distil.selection.arguments import as_count
+from distil.selection.leaders import joined as joined_tables
 from distil.selection.request import Picks
-from distil.signals import Signals
 from distil.strategies import STRATEGIES
 from distil.strategies.base import ROLES, ScoreStrategy, Strategy, best_rows, tie_keys
 from distil.strategies.diversity import CoreSet, farthest_first
@@ -192,10 +192,7 @@ def _by_score(crew: Crew, opened: list[Opened], strategy: ScoreStrategy, n: int,
     crew.members = [number for number, each in enumerate(opened) if each.size]
     found = crew.ask_all(Shard.leaders, n)
     numbers = torch.tensor(crew.members).repeat_interleave(torch.tensor([len(scores) for _, scores, _, _ in found]))
-    table = Signals(
-        torch.cat([table.ids for table, *_ in found]),
-        {signal: torch.cat([table.values[signal] for table, *_ in found]) for signal in found[0][0].values},
-    )
+    table = joined_tables([table for table, *_ in found])
     scores, rows = torch.cat([scores for _, scores, _, _ in found]), torch.cat([rows for _, _, rows, _ in found])
     best = best_rows(tie_keys(table.ids, rng), scores, n)
     chosen = strategy.explained(table.rows(best), scores[best])
@@ -389,10 +386,9 @@ class _ShardedRows(Weighted):
     def rows(self, rows: Tensor) -> Features:
         """See ``Weighted.rows``."""
         places = self.places(rows)
-        own = _by_shard(places)
+        own, order = _by_shard(places), _by_shard([(number, i) for i, (number, _) in enumerate(places)])
         found = self._crew.ask(Shard.features, {number: (torch.tensor(each),) for number, each in own.items()})
-        order = torch.tensor(sorted(range(len(places)), key=lambda i: list(own).index(places[i][0])))
-        return joined(list(found.values()))[order.argsort()]
+        return joined(list(found.values()))[torch.tensor([i for each in order.values() for i in each]).argsort()]
 
     def take(self, rows: Tensor) -> None:
         """See ``Weighted.take``."""

@@ -157,13 +157,11 @@ class Shard:
         by = self.part.strategy
         assert isinstance(by, ScoreStrategy)
         source, best = self._source(self._free), Leaders(n, by.evidence, self.rng)
-        least, most = torch.inf, -torch.inf
         for chunk in source.chunks(source.measured(by.needs.pool), self._runtime, self.rng):
             scores = checked_scores(by.score(Sets(pool=chunk)), by, chunk.ids, self._names)
             best.add(Signals(chunk.ids + self.part.start, chunk.values), scores)
-            least, most = min(least, float(scores.min())), max(most, float(scores.max()))
         table, scores = best.leaders()
-        return table, scores, torch.searchsorted(self._free, table.ids - self.part.start), (least, most)
+        return table, scores, torch.searchsorted(self._free, table.ids - self.part.start), best.ends
 
     # ------------------------------------------------------------------------------------------------- features, at one scale
 
@@ -213,10 +211,7 @@ class Shard:
 
     def candidates(self, limit: int) -> Candidates:
         """At most ``limit`` rows that may be the farthest."""
-        rows, outside, everything = self._search.candidates(limit)
-        x = self.x[rows]
-        assert isinstance(x, Dense)
-        return Candidates(rows, self.keys[rows], x, self._search.bounds[rows], outside, everything)
+        return self._as_candidates(*self._search.candidates(limit))
 
     def sharpen(self) -> None:
         """Continue with distances of the next higher precision."""
@@ -229,10 +224,12 @@ class Shard:
     def farthest(self, top: float, n: int) -> Candidates:
         """The first n of the rows at the distance ``top``, by their keys."""
         rows = self._search.farthest(top)
-        rows = rows[self.keys[rows].argsort()][:n]
+        return self._as_candidates(rows[self.keys[rows].argsort()][:n], -1.0, everything=True)
+
+    def _as_candidates(self, rows: Tensor, outside: float, everything: bool) -> Candidates:
         x = self.x[rows]
         assert isinstance(x, Dense)
-        return Candidates(rows, self.keys[rows], x, self._search.bounds[rows], -1.0, everything=True)
+        return Candidates(rows, self.keys[rows], x, self._search.bounds[rows], outside, everything)
 
     # ------------------------------------------------------------------------------------------------------------- weights
 

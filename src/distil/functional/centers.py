@@ -157,8 +157,9 @@ class FarthestFirst:
         self.x, norms = x, x.sq_norms()
         self.centers = _Centers(self.x, first)
         self.taken = self.centers.picks
-        own = max(float(part.sq_norms().max()) for part in [self.x, *self.centers.first]) if scale is None else scale
-        self.scale = own
+        if scale is None:
+            scale = max(float(part.sq_norms().max()) for part in [self.x, *self.centers.first])
+        self.scale = scale
         self.bounds = torch.full_like(norms, torch.inf)
         self.seen = torch.zeros(len(x), dtype=torch.long, device=norms.device)
         self.rounding = self.x.rounding() * self.scale

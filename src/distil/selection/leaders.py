@@ -27,12 +27,13 @@ class Leaders:
     Attributes:
         n: The argument.
         n_seen: Number of rows so far.
+        ends: The smallest and the largest score so far, of all rows.
     """
 
     def __init__(self, n: int, signals: tuple[Signal[Any], ...], rng: Rng) -> None:
         self.n = n
         self.n_seen = 0
-        self._range = math.inf, -math.inf  # of all scores so far
+        self.ends = math.inf, -math.inf
         self._signals = signals
         self._rng = rng
         self._tables: list[Signals] = []
@@ -48,7 +49,7 @@ class Leaders:
             scores: Their scores, (B,).
         """
         self.n_seen += len(scores)
-        self._range = min(self._range[0], float(scores.min())), max(self._range[1], float(scores.max()))
+        self.ends = min(self.ends[0], float(scores.min())), max(self.ends[1], float(scores.max()))
         if self._least is None and len(scores) >= self.n:
             self._least = scores.topk(self.n).values[-1]  # n rows have at least this score
         rows = torch.arange(len(scores)) if self._least is None else torch.nonzero(scores >= self._least)[:, 0]
@@ -61,12 +62,12 @@ class Leaders:
     @property
     def tied(self) -> bool:
         """Whether there are several rows, all of the same score."""
-        return self.n_seen > 1 and self._range[0] == self._range[1]
+        return self.n_seen > 1 and self.ends[0] == self.ends[1]
 
     def leaders(self) -> tuple[Signals, Tensor]:
         """The table of the best rows so far and their scores, best first; ties go to the smaller of ``tie_keys``."""
         scores = torch.cat(self._scores)
-        table = _joined(self._tables)
+        table = joined(self._tables)
         rows = best_rows(tie_keys(table.ids, self._rng), scores, self.n)
         return table.rows(rows), scores[rows]
 
@@ -75,6 +76,7 @@ class Leaders:
         self._least = scores[-1]
 
 
-def _joined(tables: Sequence[Signals]) -> Signals:
+def joined(tables: Sequence[Signals]) -> Signals:
+    """The rows of several tables with the same columns, one after the other."""
     values = {signal: torch.cat([table.values[signal] for table in tables]) for signal in tables[0].values}
     return Signals(torch.cat([table.ids for table in tables]), values)
