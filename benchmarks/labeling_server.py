@@ -268,12 +268,15 @@ def _work(person: Person, stop: threading.Event, seed: int) -> None:
             event["item"] = person.items.pop(0)
             said.append(event["key"])
         events = [event] if len(event) == 4 or event["kind"] == "undo" else []
-        while True:
+        left = (
+            2 if events and not person.acknowledged else 1
+        )  # the first event is sent again although it was acknowledged
+        while left:
             try:
                 if draws.random() < _LOST:
                     person.lose(events)
                 person.post(events)
-                break
+                left -= 1
             except (OSError, http.client.HTTPException):
                 time.sleep(0.02)
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from advice_tables import Sizes, X, array, config, text
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from torch import nn
@@ -141,6 +142,11 @@ TASKS = [
         "classes are names of classes or labels, and the task is regression; leave them out",
         lambda: learner(nn.Linear(D, 2), "regression", "lcmd", classes=["a", "b"]),
         lambda: learner(nn.Linear(D, 2), "regression", "lcmd", num_classes=2),
+    ),
+    (
+        "regression models give no probabilities; call the model for its predictions",
+        lambda: learner(nn.Linear(D, 2), "regression", "lcmd", num_classes=2).probs([0]),
+        lambda: learner(nn.Linear(D, 2), "regression", "lcmd", num_classes=2).model(torch.from_numpy(X[:1])),
     ),
     (
         "pass LinearHead.over(..., task='multilabel')",
