@@ -146,7 +146,7 @@ TASKS = [
     (
         "regression models give no probabilities; call the model for its predictions",
         lambda: learner(nn.Linear(D, 2), "regression", "lcmd", num_classes=2).probs([0]),
-        lambda: learner(nn.Linear(D, 2), "regression", "lcmd", num_classes=2).model(torch.from_numpy(X[:1])),
+        lambda: nn.Linear(D, 2)(torch.from_numpy(X[:1])),
     ),
     (
         "pass LinearHead.over(..., task='multilabel')",
