@@ -188,9 +188,12 @@ print(megabytes("VmHWM") - before)
     return measure
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium without a window; a test that asks for it is skipped where there is none."""
+    """Chromium without a window; a test that asks for it is skipped where there is none.
+
+    It ends with its module: while Playwright is open, no test of the same process can run an event loop of its own.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python client")
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -213,6 +216,7 @@ def opened(browser):
         context = browser.new_context(viewport=viewport, color_scheme=scheme, accept_downloads=True)
         contexts.append(context)
         page = context.new_page()
+        page.set_default_navigation_timeout(60_000)
         page.on(
             "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
         )

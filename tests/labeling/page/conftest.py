@@ -111,7 +111,7 @@ def visit(browser):
 
     ``expected`` are parts of errors that may be, ``lawless`` lets the test add scripts, ``clock`` lets it set the time.
     """
-    pytest.importorskip("playwright.sync_api").expect.set_options(timeout=20_000)
+    pytest.importorskip("playwright.sync_api").expect.set_options(timeout=30_000)
     faults, contexts = [], []
 
     def open_(
@@ -125,7 +125,7 @@ def visit(browser):
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(30_000)
         page.set_default_navigation_timeout(60_000)
         if clock:
             page.clock.install()

@@ -214,7 +214,7 @@ def test_answers_given_without_a_connection_arrive_once(tmp_path, digits, serve,
     page.route("**/api/events", lambda route: (route.fetch(), route.abort()))
     said |= label(page, 2)
     page.wait_for_selector("#saved[data-state=waiting]")
-    page.unroute("**/api/events")
+    page.unroute_all(behavior="wait")
     page.reload()
     page.wait_for_selector(ITEM)
     settled(page)
@@ -233,7 +233,7 @@ def test_a_session_that_ended_and_a_full_disk_keep_the_answers(tmp_path, digits,
         label(page, 1)
         page.wait_for_function("words => document.getElementById('saved').textContent.includes(words)", arg=words)
         expect(page.locator("#trouble")).to_be_visible()
-        page.unroute("**/api/events")
+        page.unroute_all(behavior="wait")
     assert len(kept(page)) == 2
     page.reload()
     page.wait_for_selector(ITEM)
@@ -585,7 +585,7 @@ def test_an_image_that_does_not_arrive_is_asked_for_again(tmp_path, digits, serv
     page.keyboard.press("1")
     page.locator("#note", has_text="it gets no label").wait_for()
     assert current(page) == item, "nobody has seen it"
-    page.unroute("**/item/**")
+    page.unroute_all(behavior="wait")
     page.click("text=Try again")
     page.wait_for_selector(".stage[aria-busy=false] img")
     press(page, "1")

@@ -56,7 +56,7 @@ def test_the_page_tries_again_soon_and_at_once_when_it_is_looked_at(tmp_path, di
     page.evaluate("() => dispatchEvent(new Event('focus'))")
     page.wait_for_timeout(500)
     assert len(tries) > before
-    page.unroute("**/api/events")
+    page.unroute_all(behavior="wait")
     page.evaluate("() => dispatchEvent(new Event('online'))")
     expect(page.locator("#saved")).to_have_attribute("data-state", "saved", timeout=2000)
 
@@ -75,7 +75,7 @@ def test_answers_keep_their_order_when_the_clock_is_set_back(tmp_path, digits, s
     person.press("2")
     page.reload()
     expect(page.locator("#saved")).to_contain_text("3 answers wait")
-    page.unroute("**/api/events")
+    page.unroute_all(behavior="wait")
     page.evaluate("() => dispatchEvent(new Event('online'))")
     person.settled()
     with Project.open(folder) as project:
@@ -175,6 +175,8 @@ def test_an_image_that_is_not_shown_in_the_grid_gets_no_label_there(tmp_path, di
 
     page.evaluate("() => document.querySelectorAll('.strip img').forEach((img) => img.remove())")
     page.route("**/item/*size=256", lose_one)
+    person.settled()
+    page.wait_for_selector(".stage[aria-busy=false]")
     with page.expect_response("**/api/grid") as answered:
         page.keyboard.press("g")
     items = answered.value.json()["items"]
@@ -203,7 +205,7 @@ def test_a_long_text_is_read_when_it_is_on_the_screen(tmp_path, serve, visit, at
     page.route("**/api/text*", lambda route: route.abort())
     first = person.press("1")
     page.locator(".stage", has_text="cannot be shown").wait_for()
-    page.unroute("**/api/text*")
+    page.unroute_all(behavior="wait")
     page.click(".stage >> text=Try again")
     page.wait_for_selector(".stage[aria-busy=false]")
     expect(page.locator(".stage .empty")).to_have_count(0)
