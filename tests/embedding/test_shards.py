@@ -10,7 +10,7 @@ from distil.data.items import Items
 from distil.embedding import shards as module
 from distil.embedding.encoders import encoder_named
 from distil.embedding.shards import embed_shards
-from distil.errors import DataNotFound, InvalidInput
+from distil.errors import DataNotFound, DistilWarning, InvalidInput
 
 
 @pytest.fixture
@@ -54,11 +54,30 @@ def test_only_missing_and_damaged_shards_are_embedded_again(here):
     raw = bytearray(Path("emb/00001.npy").read_bytes())
     raw[-1] ^= 1
     Path("emb/00001.npy").write_bytes(raw)
-    found, lengths = made()
+    with pytest.warns(
+        DistilWarning, match=r"00001\.npy is not as distil wrote it, so it is kept as 00001 \(edited\)\.npy"
+    ):
+        found, lengths = made()
     assert sorted(lengths) == [5, 6, 7, 8, 9, 10]
-    assert any("00001.npy" in note for note in found.notes)
+    assert Path("emb/00001 (edited).npy").read_bytes() == raw
     assert read_column("emb").values[:, 0].tolist() == list(range(1, 11))
     assert Path("emb/manifest.json").read_bytes() == manifest
+
+
+def test_a_manifest_of_other_shards_stays_without_force(here):
+    made()
+    manifest = Path("emb/manifest.json")
+    own = manifest.read_text()
+    for other in ['{"name": "my extension"}', "rubbish", own.replace('"00001.npy"', '"00001.npy", "probs": "p.npy"')]:
+        manifest.write_text(other)
+        Path("emb/00001.npy").unlink(missing_ok=True)
+        with pytest.raises(
+            InvalidInput, match=r"manifest\.json is not as distil embed wrote it, so nothing was written"
+        ):
+            made()
+        assert (manifest.read_text(), Path("emb/00001.npy").exists()) == (other, False)
+    made(force=True)
+    assert manifest.read_text() == own
 
 
 def test_parts_are_independent_and_the_last_writes_the_manifest(here):

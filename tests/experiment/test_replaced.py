@@ -17,6 +17,7 @@ from distil.experiment import outputs, replaced
 from distil.experiment.directory import directory_lock
 from distil.experiment.outputs import write_results
 from distil.experiment.replaced import write_anew
+from distil.system import files
 
 RESULTS = ("results.csv", "results.md", "curves.png", "report.html")
 
@@ -146,7 +147,8 @@ def test_a_process_that_is_killed_at_any_step(tmp_path, monkeypatch, case):
                     path.write_text("mine")
                 with monkeypatch.context() as patch, warnings.catch_warnings():
                     warnings.simplefilter("ignore", DistilWarning)
-                    patch.setattr(replaced, name, partial(killed, getattr(replaced, name), when))
+                    module = files if name == "name_new" else replaced
+                    patch.setattr(module, name, partial(killed, getattr(module, name), when))
                     try:
                         write_anew(path, "second")
                     except Killed:

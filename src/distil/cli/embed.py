@@ -49,8 +49,8 @@ def embed(
         distil embed images/ --model timm:resnet18 --weights resnet18.safetensors --shards emb/
         seq 8 | xargs -P 8 -I K distil embed images/ --model pixels --shards emb/ --shard K/8
 
-    Complete shards are not embedded again; damaged ones are, and a note names them. Once all shards are there, emb/manifest.json is
-    written, and emb/ is accepted wherever a file of embeddings is.
+    Complete shards are not embedded again; one that was edited or damaged is kept under another name, and embedded again. Once all
+    shards are there, emb/manifest.json is written, and emb/ is accepted wherever a file of embeddings is.
 
     Args:
         pool: A folder of images, or a ``.csv``, ``.tsv``, ``.xlsx``, ``.jsonl``, ``.parquet`` or ``.txt`` file.

@@ -11,7 +11,7 @@ The names of the arrays are those of the arguments of ``distil.select_from``. An
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -97,10 +97,15 @@ def _check_shard(where: str, shard: Any, first: dict[str, Any]) -> None:  # noqa
             raise InvalidInput(f"{where}: {name} must be the name of a file in this folder, got {file!r}")
 
 
-def write_manifest(folder: Path, rows: Sequence[int], files: dict[str, Sequence[str]]) -> None:
-    """Write the manifest of shards that are complete; arguments as the attributes of ``Manifest``."""
+def manifest_text(rows: Sequence[int], files: Mapping[str, Sequence[str]]) -> str:
+    """The text of a manifest; arguments as the attributes of ``Manifest``."""
     shards = [
         {"rows": count, **{name: each[number] for name, each in files.items()}} for number, count in enumerate(rows)
     ]
     lines = ",\n    ".join(map(json.dumps, shards))
-    write_text(folder / MANIFEST, f'{{"version": {_VERSION}, "shards": [\n    {lines}\n]}}\n')
+    return f'{{"version": {_VERSION}, "shards": [\n    {lines}\n]}}\n'
+
+
+def write_manifest(folder: Path, rows: Sequence[int], files: Mapping[str, Sequence[str]]) -> None:
+    """Write the manifest of shards that are complete; arguments as the attributes of ``Manifest``."""
+    write_text(folder / MANIFEST, manifest_text(rows, files))

@@ -82,6 +82,7 @@ def embed(
     quoting: Quoting | None = None,
     on_error: OnError = "raise",
     force: bool = False,
+    aside: bool = False,
     runtime: Runtime | None = None,
 ) -> Embedded:
     """Embed every item of a pool, once.
@@ -102,6 +103,7 @@ def embed(
         on_error: What to do with items that cannot be read: ``"raise"`` an error, or ``"skip"`` and list them.
         force: Replace files of these names that ``embed`` did not write, or that were edited since; without it, only its own files
             are replaced.
+        aside: Where its own files were edited or damaged, keep them under another name, with a warning, in place of an error.
         runtime: Device, minibatch size (default: 32 images or texts), progress bar, and ``num_workers`` threads that read items
             (default: one per core).
 
@@ -139,9 +141,9 @@ def embed(
     path.parent.mkdir(parents=True, exist_ok=True)
     embedded = _finished(path, key)
     if embedded is None:
-        OwnFiles(path, force=force)  # refuses them before hidden files are made
+        OwnFiles(path, force=force or aside)  # refuses them before hidden files are made
         with Journal.locked(path, key) as journal:
-            files = OwnFiles(path, force=force)
+            files = OwnFiles(path, force=force, aside=aside)
             earlier, why = earlier_rows(files, encoder)
             made, reused = _append(items, encoder, journal, earlier, on_error, runtime)
             embedded = _finish(items, encoder, journal, files, made, reused, why)

@@ -10,7 +10,7 @@ from typing import Any
 
 from distil.data.embedded_files import INFO_SUFFIX
 from distil.errors import InvalidInput
-from distil.system.files import digest, name_new, naming, replacing, sync_folder
+from distil.system.files import digest, move_aside, name_new, naming, replacing, sync_folder
 
 Stamp = tuple[int, int, int]
 """What changes with a file: its number, size and time of change."""
@@ -25,27 +25,31 @@ class OwnFiles:
     Args:
         path: The array.
         force: Replace files that others wrote or edited.
+        aside: Give files that were edited or damaged another name, with a warning, in place of an error.
 
     Raises:
         InvalidInput: One of them is a link, or a file is there that ``embed`` did not write, or that was edited, and no ``force``.
     """
 
-    def __init__(self, path: Path, *, force: bool = False) -> None:
+    def __init__(self, path: Path, *, force: bool = False, aside: bool = False) -> None:
         self.path, self._force = path, force
         link = next((file for file in own_paths(path) if file.is_symlink()), None)
         if link is not None:
             raise InvalidInput(
                 f"{link} is a link to {link.readlink()}, so nothing was written; choose another name for out, or remove the link"
             )
-        self._stamps = {file: _stamp(file) for file in own_paths(path)}
         now, earlier = read_info(path), _read(before_path(path))
         known = [each for each in (now, earlier) if _suffix(each) == path.suffix.lower()]
         found = {key: digest(file) for key, file in hashed_paths(path).items()}
-        wrong = [key for key, sha256 in found.items() if sha256 and sha256 not in [each.get(key) for each in known]]
+        paths = hashed_paths(path)
+        wrong = [paths[key] for key, sha256 in found.items() if sha256 and sha256 not in [e.get(key) for e in known]]
         if not force and not known and info_path(path).exists():
             raise InvalidInput(_foreign(path, info_path(path), now))
-        if not force and wrong:
-            raise InvalidInput(_foreign(path, hashed_paths(path)[wrong[0]], now))
+        if not force and wrong and not aside:
+            raise InvalidInput(_foreign(path, wrong[0], now))
+        for file in wrong if aside and not force else ():
+            move_aside(file)
+        self._stamps = {file: _stamp(file) for file in own_paths(path)}
         self.info: dict[str, Any] = next((each for each in known if each.get("sha256") == found["sha256"]), {})
 
     @contextmanager

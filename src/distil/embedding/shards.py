@@ -1,8 +1,8 @@
 """Embeddings of a pool in shards: a file for every so many items, written by one process or by many independent ones.
 
 Each shard is a file of :func:`distil.embedding.embed.embed` with its own record, so a complete one is not embedded again, one that
-was stopped is continued, and one that was damaged is embedded again. The manifest comes last, from the call that finds all shards
-complete.
+was stopped is continued, and one that was edited or damaged is kept under another name and embedded again. The manifest comes last,
+from the call that finds all shards complete.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from distil.data.items import Items, items_of
 from distil.data.pools import open_pool
-from distil.data.shards import MANIFEST, write_manifest
+from distil.data.shards import MANIFEST, manifest_text, read_manifest, write_manifest
 from distil.data.table_files import Quoting
 from distil.embedding.embed import Embedded, OnError, embed, key_of_pool
 from distil.embedding.encoders import Encoder, encoder_named
 from distil.embedding.own_files import read_info
-from distil.errors import InvalidInput, counted, whole_number
+from distil.errors import DistilError, InvalidInput, counted, whole_number
 from distil.system.runtime import Runtime
 
 ROWS_PER_SHARD: Final = 65_536
@@ -40,7 +40,7 @@ class Sharded:
         made: Number of items that this call embedded.
         skipped: Id of each item of this call's shards that was left out -> the reason.
         missing: Numbers of the shards that other calls have yet to write; the manifest exists once there are none.
-        notes: How the pool was read, and which shards were damaged.
+        notes: How the pool was read, and how many rows of earlier shards were reused.
     """
 
     folder: Path
@@ -81,11 +81,13 @@ def embed_shards(
         ids: The ids of the items.
         quoting: Whether cells of csv and tsv may be quoted.
         on_error: What to do with items that cannot be read.
-        force: Replace files with the names of shards that ``embed`` did not write.
+        force: Replace files with the names of shards, and a manifest, that ``embed`` did not write, or that were edited. Without
+            it, a shard that was edited or damaged is kept under another name, and embedded again.
         runtime: Device, minibatch size, progress bar.
 
     Raises:
-        InvalidInput: See ``embed``; or a count is out of range, or shards have embeddings of different widths.
+        InvalidInput: See ``embed``; or a count is out of range, shards have embeddings of different widths, or the manifest in
+            the folder is not one that this function wrote.
         RunError: Another process is writing a shard of this part.
     """
     if whole_number(rows_per_shard, _BLOCK) is None or rows_per_shard % _BLOCK:
@@ -93,17 +95,20 @@ def embed_shards(
     k, n = part
     if not 1 <= k <= n:
         raise InvalidInput(f"the part of the shards must be K/N with K from 1 to N, got {k}/{n}")
+    folder = Path(folder).expanduser()
+    if not force:
+        _check_manifest(folder)
     items = items_of(open_pool(pool, column=column, ids=ids, quoting=quoting) if not isinstance(pool, Items) else pool)
     encoder = model if isinstance(model, Encoder) else encoder_named(model, weights)
     starts = range(0, len(items), rows_per_shard)
     if k > len(starts):
         raise InvalidInput(f"the pool has {counted(len(starts), 'shard')}, so there is no part {k} of {n}")
     shards = [
-        _shard(Path(folder).expanduser(), number, items.part(start, min(start + rows_per_shard, len(items))), encoder)
+        _shard(folder, number, items.part(start, min(start + rows_per_shard, len(items))), encoder)
         for number, start in enumerate(starts)
     ]
     found = [_embedded(shard, encoder, on_error, force, runtime) for shard in shards[k - 1 :: n]]
-    return _summed(Path(folder).expanduser(), shards, found)
+    return _summed(folder, shards, found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,15 +136,42 @@ def _shard(folder: Path, number: int, items: Items, encoder: Encoder) -> _Shard:
         raise InvalidInput(
             "this pool has no content or files to identify its shards by; embed it into one file (--out)"
         )
-    return _Shard(folder / f"{number:0{_DIGITS}}.npy", items, key)
+    return _Shard(folder / _name(number), items, key)
 
 
 def _embedded(shard: _Shard, encoder: Encoder, on_error: OnError, force: bool, runtime: Runtime | None) -> Embedded:
-    """Embed one shard, unless it is complete; a file of ``embed`` that was damaged is replaced, and the note says so."""
+    """Embed one shard, unless it is complete; a file of ``embed`` that was edited or damaged gets another name, with a warning."""
     if not shard.is_named():
         (shard.path.parent / MANIFEST).unlink(missing_ok=True)  # it would list files of another pool or model
-    own = bool(read_info(shard.path))
-    return embed(shard.items, encoder, out=shard.path, on_error=on_error, force=force or own, runtime=runtime)
+    aside = not force and bool(read_info(shard.path))
+    return embed(shard.items, encoder, out=shard.path, on_error=on_error, force=force, aside=aside, runtime=runtime)
+
+
+def _check_manifest(folder: Path) -> None:
+    """Refuse a folder with a manifest that ``embed_shards`` did not write, as of shards that other programs made."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return
+    try:
+        rows = read_manifest(folder).rows
+        own = path.read_text(encoding="utf-8") == manifest_text(rows, _files(rows))
+    except DistilError:
+        own = False
+    if not own:
+        raise InvalidInput(
+            f"{path} is not as distil embed wrote it, so nothing was written; choose another folder for the shards, or replace it "
+            "with force=True (--force)"
+        )
+
+
+def _files(rows: Sequence[int]) -> dict[str, list[str]]:
+    """The files of shards with these numbers of rows."""
+    return {"embeddings": [_name(number) for number in range(len(rows))]}
+
+
+def _name(number: int) -> str:
+    """The name of the file of a shard."""
+    return f"{number:0{_DIGITS}}.npy"
 
 
 def _summed(folder: Path, shards: Sequence[_Shard], found: Sequence[Embedded]) -> Sharded:
@@ -152,7 +184,7 @@ def _summed(folder: Path, shards: Sequence[_Shard], found: Sequence[Embedded]) -
         widths = sorted({info["dims"] for info in infos})
         if len(widths) > 1:
             raise InvalidInput(f"the shards in {folder} have embeddings of {widths[0]} and of {widths[-1]} numbers")
-        write_manifest(folder, rows, {"embeddings": [shard.path.name for shard in shards]})
+        write_manifest(folder, rows, _files(rows))
     skipped = {name: fault for each in found for name, fault in each.skipped.items()}
     notes = tuple(dict.fromkeys(each.note for each in found if each.note))
     return Sharded(folder, sum(rows), found[0].shape[1], sum(each.made for each in found), skipped, missing, notes)

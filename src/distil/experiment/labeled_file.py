@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from distil.data.cells import csv_text
 from distil.data.label_texts import label_text
-from distil.experiment.replaced import move_aside
 from distil.experiment.run import Run
-from distil.system.files import write_text
+from distil.system.files import move_aside, write_text
 from distil.tasks import Task
 
 LABELED = "labeled.csv"

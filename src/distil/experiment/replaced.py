@@ -7,15 +7,12 @@ the file before, so a process that is killed between the two leaves a file that 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
-import warnings
 from pathlib import Path
 
-from distil.errors import DistilWarning
 from distil.experiment.chain import parsed
-from distil.system.files import digest, name_new, naming, replacing, write_text
+from distil.system.files import digest, naming, replacing, set_aside, warn_of_aside, write_text
 
 OUTPUTS = "outputs.json"
 
@@ -42,7 +39,7 @@ def write_anew(path: Path, content: bytes | str) -> bool:
         record = path.with_name(OUTPUTS)
         known = _known(record)
         ours = [there] if there in known.get(path.name, []) else []
-        aside = _set_aside(target) if there not in ("", new, *ours) else None
+        aside = set_aside(target) if there not in ("", new, *ours) else None
         hashes = list(dict.fromkeys([*ours, new]))
         if known.get(path.name) != hashes:
             write_text(record, json.dumps({**known, path.name: hashes}, indent=2, sort_keys=True) + "\n")
@@ -50,37 +47,11 @@ def write_anew(path: Path, content: bytes | str) -> bool:
             with replacing(target) as temporary:
                 temporary.write_bytes(content)
     if aside is not None:
-        _warn(path, aside, "was written anew")
+        warn_of_aside(path, aside, "was written anew")
     return there != new
-
-
-def move_aside(path: Path) -> None:
-    """Give a file that somebody edited another name, with a warning."""
-    aside = _set_aside(path)
-    path.unlink(missing_ok=True)
-    _warn(path, aside, "will be written anew")
-
-
-def _set_aside(path: Path) -> Path:
-    """Give the content of a file another name, ``NAME (edited).md``, and return that; the file itself may be there still."""
-    ends = itertools.chain([""], (f" {number}" for number in itertools.count(2)))
-    names = (path.with_name(f"{path.stem} (edited{end}){path.suffix}") for end in ends)
-    # one with the same content is left by a process that was killed right after this
-    aside = next(name for name in names if not name.exists() or digest(name) == digest(path))
-    if not aside.exists():
-        name_new(path, aside)
-    return aside
 
 
 def _known(record: Path) -> dict[str, list[str]]:
     """The hashes of each file; files whose entries are missing or damaged are not known, and so are never replaced."""
     entries = (parsed(record.read_bytes()) if record.exists() else None) or {}
     return {name: hashes for name, hashes in entries.items() if isinstance(hashes, list)}
-
-
-def _warn(path: Path, aside: Path, what: str) -> None:
-    warnings.warn(
-        f"{path} is not as distil wrote it, so it is kept as {aside.name}; {path.name} {what}",
-        DistilWarning,
-        stacklevel=3,
-    )

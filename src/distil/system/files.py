@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import lzma
 import os
 import secrets
 import shutil
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from distil.errors import InvalidInput, RunBusy
+from distil.errors import DistilWarning, InvalidInput, RunBusy
 
 # Errors that zipfile, its decompressors, NumPy and json raise for damaged archives, headers and documents.
 FAULTS_OF_FILES: Final = (
@@ -147,6 +149,33 @@ def _holds(path: Path, content: bytes) -> bool:
         return path.stat().st_size == len(content) and path.read_bytes() == content
     except OSError:  # there is no such file, or it cannot be read
         return False
+
+
+def move_aside(path: Path) -> None:
+    """Give a file that somebody edited another name, with a warning."""
+    aside = set_aside(path)
+    path.unlink(missing_ok=True)
+    warn_of_aside(path, aside, "will be written anew")
+
+
+def set_aside(path: Path) -> Path:
+    """Give the content of a file another name, ``NAME (edited).md``, and return that; the file itself may be there still."""
+    ends = itertools.chain([""], (f" {number}" for number in itertools.count(2)))
+    names = (path.with_name(f"{path.stem} (edited{end}){path.suffix}") for end in ends)
+    # one with the same content is left by a process that was killed right after this
+    aside = next(name for name in names if not name.exists() or digest(name) == digest(path))
+    if not aside.exists():
+        name_new(path, aside)
+    return aside
+
+
+def warn_of_aside(path: Path, aside: Path, what: str) -> None:
+    """Warn that a file which somebody edited has another name now; ``what`` says what becomes of its own name."""
+    warnings.warn(
+        f"{path} is not as distil wrote it, so it is kept as {aside.name}; {path.name} {what}",
+        DistilWarning,
+        stacklevel=3,
+    )
 
 
 @contextmanager
