@@ -86,6 +86,7 @@ def test_a_default_that_is_spelled_out_is_no_difference(config):
     run_all(before)
     kept = (before.output / "config.json").read_bytes()
     assert run_all(config(experiment__seeds=1, experiment__threads=1, train_parameters__isreset=True))
+    assert run_all(config(experiment__seeds=1, dataset__task="classification", dataset__label_noise=None))
     assert (before.output / "config.json").read_bytes() == kept
 
 

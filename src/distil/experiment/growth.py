@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from distil.experiment.config.dataset_section import data_section
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import StrategySpec
 
@@ -121,8 +122,15 @@ def _computes_as(config: ExperimentConfig, before: ExperimentConfig) -> bool:
         "document",
     )
     same = {key: getattr(before, key) for key in free}
-    mine, theirs = ({k: v for k, v in each.dataset.items() if k not in FREE["dataset"]} for each in (config, before))
-    return mine == theirs and dataclasses.replace(config, **same, dataset=before.dataset) == before
+    same_data = _specified(config.dataset) == _specified(before.dataset)
+    return same_data and dataclasses.replace(config, **same, dataset=before.dataset) == before
+
+
+def _specified(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a section ``dataset`` that may not differ and have another value than their default."""
+    fields = data_section(dataset).model_fields
+    defaults = {key: field.default for key, field in fields.items() if not field.is_required()}
+    return {k: v for k, v in dataset.items() if k not in FREE["dataset"] and (k not in defaults or v != defaults[k])}
 
 
 def _comparable(document: Document) -> dict[str, Any]:

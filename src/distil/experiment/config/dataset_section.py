@@ -43,6 +43,14 @@ def own_kind(dataset: object) -> OwnKind | None:
     return next((kind for kind in _OWN if kind in dataset and (kind == "embeddings" or not called)), None)
 
 
+def data_section(dataset: Mapping[str, Any]) -> type[AnyData]:
+    """The class that describes the keys of a section ``dataset``."""
+    kind = own_kind(dataset)
+    if kind is not None:
+        return _OWN[kind]
+    return CalledData if ":" in text_in(dataset, "name") else NamedData
+
+
 def filled(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """The document; for own data, with its name and, if it names no model, a linear head."""
     data = document.get("dataset")
@@ -113,7 +121,7 @@ def check_data(check: Faults, given: object) -> AnyData:
         elif test == [False, True]:
             check.faults.append(f"dataset.test_labels needs dataset.test_{kind}")
         return data
-    if isinstance(given, Mapping) and ":" in text_in(given, "name"):
+    if isinstance(given, Mapping) and data_section(given) is CalledData:
         called = check.section("dataset", CalledData, given)
         check.own("dataset.name", lambda: taking(called.name, **options_of(given)))
         return called
