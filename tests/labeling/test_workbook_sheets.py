@@ -143,6 +143,22 @@ def test_ids_labels_and_people_that_became_numbers(numbered):
     assert project.status().people == {"007": 5}
 
 
+def test_a_csv_sheet_that_was_saved_as_a_workbook(tmp_path):
+    """The cells keep the quote in front of what would be a formula."""
+    (tmp_path / "texts.csv").write_text("id,text\n'=1,one\n'@b,two\n")
+    with Project.create(tmp_path / "made", classes=["=a", "-b", "'tis"]) as made:
+        made.add(tmp_path / "texts.csv")
+        ids = write_sheet(made, tmp_path / "sheet.csv", "+ann", 2, in_order)
+        book = openpyxl.Workbook()
+        for row in csv.reader(io.StringIO((tmp_path / "sheet.csv").read_text())):
+            book.active.append(row)
+        book.save(tmp_path / "sheet.xlsx")
+        assert fill(tmp_path / "sheet.xlsx", {"label": {0: "'=a", 1: "'-b"}}) == ["'=1", "'@b"]
+        assert answer_sheet(made, tmp_path / "sheet.xlsx").recorded == 2
+        assert made.labels() == dict(zip(ids, ["=a", "-b"], strict=True))
+        assert made.status().people == {"+ann": 2}
+
+
 def test_wrong_cells_record_nothing(project, sheet):
     whole = sheet.read_bytes()
     for answers, message in [

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from decimal import ROUND_DOWN, Context, Decimal
 
+from distil.data.cells import unescaped
 from distil.data.ids import normal
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:[.,][0-9]{1,40})?(?:([eE])[+-]?[0-9]{1,3})?")
@@ -19,8 +20,15 @@ def meant(cell: str, names: Iterable[str]) -> str | None:
 
 
 def is_spreadsheet_form(cell: str, name: str) -> bool:
-    """Whether a cell is a name, or what a spreadsheet makes of it: TRUE of true, 1 of 01."""
-    return normal(cell).casefold() == normal(name).casefold() or is_same_number(cell, name)
+    """Whether a cell is a name, or what a spreadsheet makes of it: TRUE of true, 1 of 01.
+
+    A spreadsheet that saves a csv file as a workbook keeps the ``'`` in front of what would be a formula.
+
+    >>> [is_spreadsheet_form(cell, name) for cell, name in (("TRUE", "true"), ("1", "01"), ("'=a", "=a"), ("=a", "'=a"))]
+    [True, True, True, False]
+    """
+    seen = {normal(each).casefold() for each in (cell, unescaped(cell))}
+    return normal(name).casefold() in seen or is_same_number(cell, name)
 
 
 def is_same_number(cell: str, name: str) -> bool:
