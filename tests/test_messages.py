@@ -60,6 +60,22 @@ def test_every_option_in_a_message_or_a_docstring_exists():
                 assert option in options_of(line.split()[1]), f"{path}: {line}"
 
 
+def test_paths_in_advised_commands_are_quoted():
+    """A folder may be called ``my runs``."""
+    commands = "|".join([*cli._COMMANDS, *(f"project {name}" for name in cli._GROUPS["project"][1])])
+    advised = []
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (p.value if isinstance(p, ast.Constant) else f"{{{ast.unparse(p.value)}}}" for p in node.values)
+                for values in re.findall(
+                    rf"distil (?:{commands})(?: DIR)?((?: {{[^}}]+}})+)", "".join(map(str, parts))
+                ):
+                    advised += values.split("} {")
+    assert len(advised) > 10
+    assert all(value.lstrip(" {").startswith("argument(") for value in advised), advised
+
+
 def test_every_name_of_distil_in_a_text_exists():
     for _, text in texts():
         for name in set(re.findall(r"(?<![\w./-])distil\.([A-Za-z_][\w.]*\w)", text)):

@@ -22,6 +22,8 @@ from __future__ import annotations
 import difflib
 import math
 import operator
+import os
+import shlex
 from collections.abc import Iterable
 from numbers import Real
 
@@ -87,6 +89,19 @@ def counted(count: int, noun: str) -> str:
     ('1 label', '1,200 labels')
     """
     return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def argument(path: str | os.PathLike[str]) -> str:
+    """A path as an argument of a command that a message advises: in quotes where a shell would split or change it.
+
+    >>> print(argument("runs/new"), argument("my runs"), argument("-x"))
+    runs/new 'my runs' ./-x
+    """
+    text = os.fspath(path)
+    text = os.path.join(".", text) if text.startswith("-") else text
+    if os.name == "nt":
+        return f'"{text}"' if " " in text else text
+    return shlex.quote(text)
 
 
 def all_labels_are(count: int) -> str:

@@ -90,7 +90,7 @@ LEFT = {
         "embeddings, or --model) and labels of at least two classes with two items each (--labeled, --labels)",
         "temperature 1, as there is no validation set to fit it on; pass validation=",
         "the X set has no embeddings (--model embeds it too), so only exact copies are found",
-        "the first is X. No number here depends on them. To train them again: distil resume",
+        "the first is X. No number here depends on them. To train them again: distil resume X",
         "the trainings on the whole pool are not finished. Continue with: distil resume X",
         "to change an answer, take it back with `distil project withdraw` and ask for a new sheet",
         "without a labeled set (--labeled) there are no findings on drift and coverage",

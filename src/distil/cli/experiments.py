@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, as_json, listed, optional_path, path_of, print_note
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, argument
 
 if TYPE_CHECKING:
     from distil.experiment.config.experiment_config import ExperimentConfig
@@ -109,7 +109,7 @@ def finish(
     """Do what is left of an experiment and print its table."""
     table = advanced(experiment, workers=workers, trust=trust, progress=progress, page=page, say=print_note)
     if table is None:
-        print(f"Waiting for answers. When they are there: distil resume {experiment.output}")
+        print(f"Waiting for answers. When they are there: distil resume {argument(experiment.output)}")
     else:
         print(table)
     return 3 if table is None else 0

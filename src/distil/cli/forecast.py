@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, as_json, out_of, path_of, print_note
-from distil.errors import DataNotFound, DistilWarning, InvalidInput, counted, finite_number, whole_number
+from distil.errors import DataNotFound, DistilWarning, InvalidInput, argument, counted, finite_number, whole_number
 
 if TYPE_CHECKING:
     from distil.evaluation.curves import Curves
@@ -126,7 +126,7 @@ def _of_runs(path: Path) -> dict[str, Curves]:
 
     found = curves_so_far(all_runs(open_config(path)))
     if not found:
-        raise InvalidInput(f"no run in {path} has a score yet; continue with: distil resume {path}")
+        raise InvalidInput(f"no run in {path} has a score yet; continue with: distil resume {argument(path)}")
     return found
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from distil.cli.endings import say
 from distil.cli.options import PathLike, listed, optional_path, path_of
 from distil.cli.projects import is_code, person, unread, writing
-from distil.errors import InvalidInput, MissingPackage, RunError
+from distil.errors import InvalidInput, MissingPackage, RunError, argument
 
 if TYPE_CHECKING:
     from distil.labeling.adding import Added
@@ -99,7 +99,9 @@ def label(
 def act(given: dict[str, Any]) -> int:
     """Serve the page, and say how far the project is at the end."""
     done = label(**given)
-    print(f"{done['labeled']:,} of {done['items']:,} items have a label; go on with: distil label {done['project']}")
+    print(
+        f"{done['labeled']:,} of {done['items']:,} items have a label; go on with: distil label {argument(done['project'])}"
+    )
     return 0
 
 
@@ -178,7 +180,7 @@ def _brought(folder: Path, data: Path, who: str, column: str | None, ids: str | 
         if sources and str(data) not in sources:
             raise InvalidInput(
                 f"{folder} is a project for {opened.sources[0]}; name another folder (--project), or add the data to it: "
-                f"distil project add {folder} {data}"
+                f"distil project add {argument(folder)} {argument(data)}"
             )
         return opened.add(sources.get(str(data), data), column=column, ids=ids, who=who)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, optional_path, path_of
 from distil.cli.projects import judging_model, person, writing
+from distil.errors import argument
 
 if TYPE_CHECKING:
     from distil.labeling.events import Shown
@@ -119,6 +120,7 @@ def act(given: dict[str, Any]) -> int:
     """Write the sheet, and say what is in it."""
     done = next_(**given)
     print(
-        f"{len(done['ids']):,} items for {done['who']} in {done['out']}; then: distil answer {given['project']} {done['out']}"
+        f"{len(done['ids']):,} items for {done['who']} in {done['out']}; then: distil answer {argument(given['project'])} "
+        f"{argument(done['out'])}"
     )
     return 0

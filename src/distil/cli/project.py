@@ -12,7 +12,7 @@ from distil.cli.options import PathLike, as_json, listed, optional_path, path_of
 from distil.cli.project_progress import progress_lines
 from distil.cli.project_quality import act_suspects, quality_lines, quality_of, suspects
 from distil.cli.projects import left_out, person, unread, writing
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, argument
 
 if TYPE_CHECKING:
     from distil.labeling.project import Project
@@ -51,7 +51,8 @@ def act_create(given: dict[str, Any]) -> int:
     """Make a project and say so."""
     done = create(**given)
     print(
-        f"made {done['project']} with {len(done['classes'])} classes; add items: distil project add {done['project']} SOURCE"
+        f"made {done['project']} with {len(done['classes'])} classes; add items: distil project add {argument(done['project'])} "
+        "SOURCE"
     )
     return 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, as_json, path_of, print_note, print_rows
 from distil.cli.projects import left_out, person, writing
-from distil.errors import InvalidInput, whole_number
+from distil.errors import InvalidInput, argument, whole_number
 
 if TYPE_CHECKING:
     from distil.labeling.past import Recorded
@@ -128,7 +128,10 @@ def ties(project: PathLike, *, out: PathLike) -> dict[str, Any]:
 def act_ties(given: dict[str, Any]) -> int:
     """Write the table, and say what to do with it."""
     done = ties(**given)
-    print(f"{done['items']:,} items in {done['out']}; then: distil project decide {given['project']} {done['out']}")
+    print(
+        f"{done['items']:,} items in {done['out']}; then: distil project decide {argument(given['project'])} "
+        f"{argument(done['out'])}"
+    )
     return 0
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from distil.errors import ConfigError, RunError
+from distil.errors import ConfigError, RunError, argument
 from distil.experiment.config.document import is_sealed, read_kept, sealed
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.config.paths import rebased
@@ -182,7 +182,7 @@ def _joined(config: ExperimentConfig, hashes: Hashes, *, trust: bool) -> Documen
     if found:
         raise RunError(
             f"{config.output} holds another experiment: {'; '.join(found)}. Choose another output directory (--output), or "
-            f"continue the old experiment: distil resume {config.output}"
+            f"continue the old experiment: distil resume {argument(config.output)}"
         )
     own = by_label(config.document)
     if any(":" in entry["name"] for label, entry in by_label(before.document).items() if label not in own):

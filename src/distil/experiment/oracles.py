@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from distil.errors import RunError
+from distil.errors import RunError, argument
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.config.sections import ORACLE_IN_PYTHON as IN_PYTHON
 from distil.experiment.config.strategy_section import StrategySpec
@@ -85,4 +85,4 @@ def _described(oracle: str | None) -> str:
 def _advice(oracle: str | None, output: Path) -> str:
     if oracle == IN_PYTHON:
         return "go on in Python: distil.experiment.suite.run_all(config, oracle=...)"
-    return f"go on with: distil resume {output}"
+    return f"go on with: distil resume {argument(output)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.data.cells import csv_text
-from distil.errors import MissingPackage, RunError
+from distil.errors import MissingPackage, RunError, argument
 from distil.evaluation.compare import Summary, summarize
 from distil.evaluation.metrics import METRICS_OF
 from distil.evaluation.plots import picture_of
@@ -65,7 +65,7 @@ def _written(experiment: ExperimentConfig, *, page: bool) -> str:
     everything = all_runs(experiment)
     config, runs = table_of(experiment, everything)
     if not runs:
-        raise RunError(f"no run in {config.output} is finished; continue with: distil resume {config.output}")
+        raise RunError(f"no run in {config.output} is finished; continue with: distil resume {argument(config.output)}")
     write_anew(config.output / "results.csv", _as_csv(experiment, everything))
     curves, paged = comparable(config, runs), _paged(experiment, page=page)
     left_out = left_out_notes(experiment, everything, config.seeds, curves)

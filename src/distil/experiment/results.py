@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from distil.errors import counted
+from distil.errors import argument, counted
 from distil.evaluation.ceiling import Ceiling, gain_share
 from distil.evaluation.compare import Comparison, compare, plain
 from distil.evaluation.curves import Bounds, Curves, areas
@@ -220,7 +220,7 @@ def ceiling_notes(config: ExperimentConfig) -> list[str]:
     """A sentence if the runs of the ceiling were asked for and are not finished."""
     if not config.ceiling or ceiling_runs(config):
         return []
-    return [f"The runs of the ceiling are not finished. Continue with: distil resume {config.output}"]
+    return [f"The runs of the ceiling are not finished. Continue with: distil resume {argument(config.output)}"]
 
 
 def curves_of(config: ExperimentConfig, metric: str | None = None) -> dict[str, Curves]:
@@ -322,7 +322,7 @@ def left_out_notes(
     for label, own in _finished_seeds(config, everything).items():
         if not own or not set(seeds) <= set(own):
             done = f"{len(own)} of {n} seed{'s' * (n != 1)} finished"
-            notes.append(f"{label} is left out: {done}. Continue with: distil resume {config.output}")
+            notes.append(f"{label} is left out: {done}. Continue with: distil resume {argument(config.output)}")
         elif shown and label not in shown:
             notes.append(f"{label} is left out: the numbers of labels in its runs differ from the baseline's.")
     return notes
@@ -427,7 +427,7 @@ def lost_models(runs: Runs) -> list[str]:
         if lost:
             said.append(
                 f"{label}: {len(lost)} of {len(own)} models are missing or are not those that the runs wrote; the first is "
-                f"{lost[0]}. No number here depends on them. To train them again: distil resume"
+                f"{lost[0]}. No number here depends on them. To train them again: distil resume {argument(own[0].path.parents[1])}"
             )
     return said
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.embedding.encoders import PIXELS
-from distil.errors import ConfigError, DistilError, DistilWarning
+from distil.errors import ConfigError, DistilError, DistilWarning, argument
 from distil.experiment.config.dataset_section import own_kind
 from distil.experiment.config.document import PROJECT, read_json, text_in
 from distil.experiment.run import CONFIG
@@ -93,7 +93,7 @@ def sign(output: Path, document: Mapping[str, Any]) -> None:
     try:
         key = user_key()
     except NoKey as error:
-        warnings.warn(f"distil resume {output} will need --trust: {error}", DistilWarning, stacklevel=2)
+        warnings.warn(f"distil resume {argument(output)} will need --trust: {error}", DistilWarning, stacklevel=2)
         return
     identity, signatures = _signatures(output)
     identity = identity or secrets.token_hex(16)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from distil.errors import RunError
+from distil.errors import RunError, argument
 
 FILE: Final = "project.db"
 VERSION: Final = 1
@@ -187,10 +187,10 @@ def no_project(path: Path) -> str:
     if path.name == FILE and path.is_file():
         return f"{path} is the file of a project; name its folder, {path.parent}"
     if not path.exists():
-        return f"{path} is not a project: there is no such folder; make a project with `distil project create {path}`"
+        return f"{path} is not a project: there is no such folder; make a project with `distil project create {argument(path)}`"
     return (
-        f"{path} is not a project: it has no {FILE}; to label what is in it, open it with `distil label {path}`, or make a project "
-        f"and add it: `distil project create DIR`, then `distil project add DIR {path}`"
+        f"{path} is not a project: it has no {FILE}; to label what is in it, open it with `distil label {argument(path)}`, or make "
+        f"a project and add it: `distil project create DIR`, then `distil project add DIR {argument(path)}`"
     )
 
 

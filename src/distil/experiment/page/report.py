@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distil.datasets.data_set import outputs_text
-from distil.errors import DistilError, DistilWarning, InvalidInput
+from distil.errors import DistilError, DistilWarning, InvalidInput, argument
 from distil.evaluation.ceiling import Ceiling
 from distil.evaluation.compare import Comparison, PenaltyMatrix, Summary, p_text, penalty_matrix, summarize, verdict
 from distil.evaluation.curves import SHARES, Bound, Curves, Reach, efficiency_curve, labels_for_shares
@@ -324,7 +324,7 @@ def _notes(
         notes.append("With one seed there are no intervals and no tests of differences.")
     if main and metrics[main_metric(config.task)]["full"] is None:
         why = (
-            f"the trainings on the whole pool are not finished. Continue with: distil resume {config.output}"
+            f"the trainings on the whole pool are not finished. Continue with: distil resume {argument(config.output)}"
             if config.full_data and not full_data_runs(config)
             else "there was no training on the whole pool; `distil compare` does one per seed."
         )
