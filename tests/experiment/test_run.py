@@ -315,6 +315,16 @@ def test_a_torn_time_is_left_out_and_cut_off_by_the_next(path):
     assert [entry["step"] for entry in run.times()] == ["train", "select"]
 
 
+def test_a_time_that_was_altered_is_left_out(path):
+    run = Run(path)
+    run.time(round=0, step="train", seconds=0.25)
+    run.time(round=1, step="select", seconds=0.5)
+    times = path / "times.jsonl"
+    times.write_text(times.read_text().replace("0.25", "9.25"))
+    with pytest.warns(DistilWarning, match=r"times\.jsonl, line 1: .* 1 of 2 lines are damaged or altered"):
+        assert run.times() == [{"round": 1, "step": "select", "seconds": 0.5}]
+
+
 def test_damaged_times_cost_the_times_alone_with_one_warning(case, path):
     run = Run(path)
     good = '{"round": 0, "step": "train", "seconds": 0.25, "peak_bytes": null}'
@@ -328,7 +338,9 @@ def test_damaged_times_cost_the_times_alone_with_one_warning(case, path):
         with case(damaged[:50]):
             content = f"{good}\n{damaged}\n{damaged}\n".encode(errors="surrogateescape")
             (path / "times.jsonl").write_bytes(content)
-            with pytest.warns(DistilWarning, match=r"times\.jsonl, line 2: .* 2 of 3 lines are damaged") as said:
+            with pytest.warns(
+                DistilWarning, match=r"times\.jsonl, line 2: .* 2 of 3 lines are damaged or altered"
+            ) as said:
                 assert run.times() == [json.loads(good)]
             assert len(said) == 1
 

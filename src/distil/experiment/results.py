@@ -27,6 +27,9 @@ from distil.strategies.base import RANDOM_SAMPLE
 Runs = Mapping[str, Sequence[Run]]
 """For each strategy, its runs in the order of the seeds."""
 
+_Times = Mapping[tuple[str, int], Mapping[str, Any]]  # step and round -> an entry of times
+_STEPS = {"trained": "train", "asked": "select"}  # event -> the step that times call it
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -447,25 +450,35 @@ def comparisons(
 
 
 def costs(runs: Runs) -> dict[str, Cost]:
-    """The cost of every strategy whose runs hold times."""
-    times = {label: [_latest(run) for run in own] for label, own in runs.items()}
-    alone: dict[int, float] = {}  # for each seed, the seconds of its first round in the run that trained it
+    """The cost of every strategy some of whose runs hold the times of all of their steps; see ``untimed``."""
+    times = {label: {run.path.name: own for run in each if (own := _latest(run))} for label, each in runs.items()}
+    alone: dict[str, float] = {}  # for each seed, the seconds of its first round in the run that trained it
     for own in times.values():
-        for seed, entries in enumerate(own):
-            entry = entries.get(("train", 0))
-            if entry is not None and not entry.get("shared"):
+        for seed, entries in own.items():
+            entry = entries[("train", 0)]
+            if not entry.get("shared"):
                 alone.setdefault(seed, entry["seconds"])
-    return {label: _cost(own, alone) for label, own in times.items() if any(own)}
+    return {label: _cost(own, alone) for label, own in times.items() if own}
 
 
-def _cost(times: Sequence[Mapping[tuple[str, int], Mapping[str, Any]]], alone: Mapping[int, float]) -> Cost:
+def untimed(runs: Runs) -> list[str]:
+    """A sentence for each strategy some of whose runs lack the time of a step."""
+    lacking = {label: sum(not _latest(run) for run in own) for label, own in runs.items()}
+    return [
+        f"{label}: {n} of {len(runs[label])} runs lack the time of a step, and are left out of times and memory."
+        for label, n in lacking.items()
+        if n
+    ]
+
+
+def _cost(times: Mapping[str, _Times], alone: Mapping[str, float]) -> Cost:
     saved = 0.0
-    for seed, entries in enumerate(times):
-        entry = entries.get(("train", 0), {})
+    for seed, entries in times.items():
+        entry = entries[("train", 0)]
         if entry.get("shared"):
             saved += max(0.0, alone.get(seed, 0.0) - entry["seconds"])
     seconds, peaks = {"train": saved, "select": 0.0}, {"train": [-1], "select": [-1]}
-    for (step, _), entry in ((key, entry) for entries in times for key, entry in entries.items()):
+    for (step, _), entry in ((key, entry) for entries in times.values() for key, entry in entries.items()):
         seconds[step] += entry["seconds"]
         peaks[step].append(-1 if entry.get("peak_bytes") is None else entry["peak_bytes"])
     most = {step: max(own) for step, own in peaks.items()}
@@ -478,9 +491,11 @@ def _cost(times: Sequence[Mapping[tuple[str, int], Mapping[str, Any]]], alone: M
     )
 
 
-def _latest(run: Run) -> dict[tuple[str, int], dict[str, Any]]:
-    """The times of a run's steps; for a step that was repeated after a kill, only the last."""
-    return {(e["step"], e["round"]): e for e in run.times() if e.get("step") in ("train", "select")}
+def _latest(run: Run) -> _Times:
+    """The times of a run's steps, of a step that was repeated after a kill only the last; empty if one is missing."""
+    found = {(e["step"], e["round"]): e for e in run.times() if e["step"] in _STEPS.values()}
+    steps = {(_STEPS[event["event"]], event["round"]) for event in run.events if event["event"] in _STEPS}
+    return found if steps <= found.keys() else {}
 
 
 def _points(run: Run, metric: str) -> list[tuple[int, float]]:

@@ -23,6 +23,7 @@ from typing import Any
 
 from distil.errors import DistilWarning, RunError, whole_number
 from distil.experiment.chain import UNKNOWN, Chain, Event, parsed
+from distil.experiment.config.document import sealed, unsealed
 from distil.experiment.grammar import Grammar
 from distil.system.files import locked, naming
 
@@ -80,21 +81,21 @@ class Run:
             file.seek(0)
             whole = file.read().rfind(b"\n") + 1
             file.truncate(whole)  # a process was killed in the middle of a line
-            file.write((json.dumps(entry) + "\n").encode())
+            file.write((json.dumps(sealed(entry)) + "\n").encode())
 
     def times(self) -> list[dict[str, Any]]:
         """The entries that ``time`` recorded, without a line that a crash tore.
 
-        Damaged lines are left out with one warning: no result depends on them.
+        Lines that were damaged or altered are left out with one warning: no result depends on them.
         """
         path = self.path / TIMES
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        entries = [parsed(line) for line in lines]
+        entries = [unsealed(parsed(line)) for line in lines]
         damaged = [number for number, entry in enumerate(entries, 1) if not _is_time(entry)]
         if damaged:
             warnings.warn(
-                f"{path}, line {damaged[0]}: expected the time of a step; {len(damaged)} of {len(lines)} lines are damaged and are "
-                "left out of times and memory",
+                f"{path}, line {damaged[0]}: expected the time of a step; {len(damaged)} of {len(lines)} lines are damaged or altered "
+                "and are left out of times and memory",
                 DistilWarning,
                 stacklevel=2,
             )

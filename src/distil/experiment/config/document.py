@@ -57,8 +57,8 @@ def is_sealed(path: Path) -> bool:
 
 def _unsealed(path: Path, instead: str = "") -> dict[str, Any]:
     """The JSON object in a file without its seal, which must fit; ``instead`` is what the error adds."""
-    document = _object_in(path)
-    if document.pop(SEAL, None) not in (None, hash_of(document)):
+    document = unsealed(_object_in(path))
+    if document is None:
         raise RunError(
             f"{path} was changed since distil wrote it: its content does not match its key {SEAL!r}. Restore it from a "
             f"backup{instead}"
@@ -93,6 +93,14 @@ def _object_in(path: Path) -> dict[str, Any]:
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document with the hash of its content, which ``read_json`` checks."""
     return {**document, SEAL: hash_of(document)}
+
+
+def unsealed(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A document without its seal, if it has one; None where that does not fit, or there is no document."""
+    if document is None:
+        return None
+    content = {key: value for key, value in document.items() if key != SEAL}
+    return content if document.get(SEAL) in (None, hash_of(content)) else None
 
 
 def _text_of(path: Path) -> str:

@@ -50,6 +50,7 @@ from distil.experiment.results import (
     lost_models,
     metric_words,
     table_of,
+    untimed,
     without_copies,
 )
 from distil.experiment.selections import selections_of
@@ -132,6 +133,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     selections = _selections(config, shown) if order else None
     ids = _ids(config, runs)
     lost = lost_models({**everything, FULL_DATA: full_data_runs(config), CEILING: ceiling_runs(config)})
+    lost += untimed(shown)
     for sentence in lost:
         warnings.warn(sentence, DistilWarning, stacklevel=3)
     notes = [
