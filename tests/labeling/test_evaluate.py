@@ -269,9 +269,11 @@ def test_the_next_items_go_to_a_project(pool):
     Path("items.csv").write_text("id,text\n" + "".join(f"{row},text {row}\n" for row in range(N)))
     with distil.Project.create("project", classes=["0", "1", "2"]) as project:
         project.add("items.csv")
+        project.queue(["5", "6"])
     found = drawn("a.csv", n=12, project="project")
     with distil.Project.open("project") as project:
-        assert project.queue_ids() == [entry["id"] for entry in found["next"]]
+        drawn_ids = [entry["id"] for entry in found["next"]]
+        assert project.queue_ids() == [*drawn_ids, *(item for item in ("5", "6") if item not in drawn_ids)]
         for entry in found["next"]:
             project.record_all([Event(kind="label", who="anna", item=entry["id"], label=str(truth[int(entry["id"])]))])
     assert estimate("project", "a.csv")["labels"] == 12

@@ -10,7 +10,9 @@ import pytest
 from scipy import stats
 
 import distil
+from distil.cli import main
 from distil.errors import InvalidInput
+from distil.labeling.events import Event
 
 N = 1000
 CLASSES = "cat,dog,owl"
@@ -103,6 +105,41 @@ def test_people_finish_the_rest(pool):
     names = CLASSES.split(",")
     wrong = sum(names[label] != row["label"] for label, row in zip(truth, rows, strict=True))
     assert wrong <= found["bound"] * N <= 50
+
+
+def test_people_finish_the_rest_in_a_project(pool, capsys):
+    _, truth = pool
+    names = CLASSES.split(",")
+    Path("items.csv").write_text("id,text\n" + "".join(f"i{row},text {row}\n" for row in range(N)))
+    with distil.Project.create("project", classes=names) as project:
+        project.add("items.csv")
+        project.queue(["i3", "i5"])
+    options = ["--probs", "p.npy", "--labels", "random.csv", "--classes", CLASSES]
+    assert main(["finish", *options, "--out", "out.csv", "--project", "project"]) == 0
+    rest = [row["id"] for row in rows_of("out.csv") if not row["label"]]
+    said = f"{len(rest)} items left to people, first in the queue of project; once they are labeled, pass --answers project"
+    assert capsys.readouterr().out.splitlines()[-1] == said
+    with distil.Project.open("project") as project:
+        assert project.queue_ids() == [*rest, *(item for item in ("i3", "i5") if item not in rest)]
+        before = finished(out="before.csv", answers="project")  # no answer yet
+        assert before["to_people"] == len(rest)
+        project.record_all(
+            [Event(kind="label", who="anna", item=item, label=names[truth[int(item[1:])]]) for item in rest]
+        )
+    done = finished(out="all.csv", answers="project")
+    assert (done["to_people"], done["human"], done["model"]) == (0, 200 + len(rest), N - 200 - len(rest))
+    assert {row["id"]: row["label"] for row in rows_of("all.csv") if row["id"] in set(rest)} == {
+        item: names[truth[int(item[1:])]] for item in rest
+    }
+
+
+def test_a_project_without_the_items_gets_no_file(pool):
+    Path("items.csv").write_text("id,text\na,text\n")
+    with distil.Project.create("project", classes=["cat", "dog"]) as project:
+        project.add("items.csv")
+    with pytest.raises(InvalidInput, match="the project has no item 'i"):
+        finished(project="project")
+    assert not Path("out.csv").exists()
 
 
 def test_labels_the_model_was_trained_on_stay_and_say_nothing(pool):

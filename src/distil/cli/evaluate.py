@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, listed, optional_path, out_of, path_of, paths_of, print_note
-from distil.cli.projects import writing
+from distil.cli.projects import queue_first, writing
 from distil.errors import InvalidInput, as_share, counted
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def evaluate(
             where the model is unsure, which pays for confident models and some 300 labels or more. Default: as before, first
             uniform.
         out: The sheet to write, ``.csv``, ``.jsonl`` or ``.parquet``. Keep it: it says how the items were drawn.
-        project: A labeling project that hands these items out first; its labels are read by passing it among the labels.
+        project: A labeling project that hands these items out first, before those that it has in its queue; its labels are read by passing it among the labels.
         seed: The same seed draws the same items.
         force: Replace a file of that name that has other content; without it, no file is replaced.
         progress: Show a progress bar; default: when the output is a terminal.
@@ -154,7 +154,7 @@ def _write(
     with writing(project) as opened:
         opened.items(wanted)  # refuses ids that the project does not have
         write_records(records, sheet, force=force)
-        opened.queue(wanted)
+        queue_first(opened, wanted)
 
 
 def act(given: dict[str, Any]) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from distil.cli.options import PathLike, listed, optional_path, out_of, path_of, paths_of, print_note
+from distil.cli.projects import queue_first, writing
 from distil.errors import InvalidInput, counted, finite_number
 
 _ENDINGS = (".csv", ".jsonl", ".parquet")
@@ -19,6 +21,7 @@ def finish(
     error: float = 0.05,
     confidence: float = 0.95,
     rest: PathLike | None = None,
+    project: PathLike | None = None,
     answers: PathLike | Sequence[PathLike] | None = None,
     labeled: PathLike | Sequence[PathLike] | None = None,
     second: PathLike | Sequence[PathLike] | None = None,
@@ -38,6 +41,8 @@ def finish(
         distil finish --probs p.npy --labels random.csv --error .05 --out finished.csv --rest rest.csv
         distil finish --probs p.npy --labels random.csv --error .05 --out all.csv --answers rest.csv
 
+    With --project, the people of a labeling project get the rest, and --answers takes the project.
+
     The file has the columns id, label, source (human or model) and probability, that of the label by the model, and each item of
     the pool once. Labels of people count as right. The sample must be random, and the model must not have seen its labels.
     docs/certainty.md says what the promise means and when it holds.
@@ -50,8 +55,9 @@ def finish(
         error: The largest share of wrong labels in the whole pool.
         confidence: The probability that the share is no larger.
         rest: The sheet to write of the items that are left to people, in the formats of out.
-        answers: Files of ids with labels of such items, once people have filled them in; one or several.
-        labeled: Files of ids with labels that the model was trained on; they keep these labels. One or several.
+        project: A labeling project that hands out the items left to people first, before those that it has in its queue.
+        answers: Files of ids with labels of such items, once people have filled them in, or the project; one or several.
+        labeled: Files of ids with labels that the model was trained on, or a project; they keep these labels. One or several.
         second: Files of ids with the answers of a second labeler, such as a language model, for items of which the model is not
             sure enough. It has to answer the whole sample, on which its errors are measured. One or several.
         second_cost: The cost of an answer of the second labeler, where a person's is 1 and the model's is 0.
@@ -104,9 +110,16 @@ def finish(
     )
     assert path is not None
     to_people, to_second = found.open_rows("human"), found.open_rows("second")
-    if sheet is not None and to_people:
-        write_records([{"id": predictions.arrays.name(row), "label": None} for row in to_people], sheet, force=force)
-    write_records(found.records(predictions), path, force=force)
+    open_ids = [predictions.arrays.name(row) for row in to_people]
+    with ExitStack() as stack:
+        opened = None if project is None else stack.enter_context(writing(project))
+        if opened is not None:
+            opened.items(open_ids)  # refuses ids that the project does not have
+        if sheet is not None and to_people:
+            write_records([{"id": name, "label": None} for name in open_ids], sheet, force=force)
+        write_records(found.records(predictions), path, force=force)
+        if opened is not None:
+            queue_first(opened, open_ids)
     return {
         "items": len(found.sources),
         **{name: found.sources.count(name) for name in ("human", "model", "second")},
@@ -140,10 +153,12 @@ def act(given: dict[str, Any]) -> int:
         f"{found['estimate']:.2%} are expected to be (from {counted(found['random'], 'random label')})"
     )
     if found["to_people"]:
-        place = (
-            f" in {found['rest']}: fill in the column label, then pass it with --answers"
-            if found["rest"]
-            else " (--rest)"
-        )
-        print(f"{counted(found['to_people'], 'item')} left to people{place}")
+        print(f"{counted(found['to_people'], 'item')} left to people{_whereabouts(found['rest'], given['project'])}")
     return 0
+
+
+def _whereabouts(rest: str | None, project: PathLike | None) -> str:
+    """Where people find the items that are left to them, and how their labels come back."""
+    if project is not None:
+        return f", first in the queue of {project}; once they are labeled, pass --answers {project}"
+    return f" in {rest}: fill in the column label, then pass it with --answers" if rest else " (--rest, --project)"

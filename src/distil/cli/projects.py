@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,11 @@ def writing(project: PathLike) -> Iterator[Project]:
 
     with Project.open(path_of("project", project)) as opened, opened.only_writer():
         yield opened
+
+
+def queue_first(project: Project, ids: Sequence[str]) -> None:
+    """Put items in front of the queue of a project; those that are queued already come after them."""
+    project.queue([*ids, *project.queue_ids()])
 
 
 def person(who: str | None) -> str:

@@ -203,6 +203,10 @@ def read_sample(predictions: Predictions, labels: Sequence[str], labeled: Sequen
     origin = " and ".join(labels)
     if projects:
         answered = _answers(arrays, projects[0])
+        if not answered:
+            raise InvalidInput(
+                f"{projects[0]}: no item has an answer yet; label items that `distil next` draws at random"
+            )
         known = agreed(arrays, {"a file": known, projects[0]: {row: label for row, _, label in answered if label}})
         if not drawn:
             if files:
@@ -228,8 +232,12 @@ def _rows(arrays: Arrays, listed: ListedIds) -> Rows:
 
 
 def read_labels(arrays: Arrays, paths: Sequence[str]) -> dict[int, str]:
-    """Row -> label, of the ids in some files that have a label, which people gave."""
-    return _known(arrays, _lists(paths))
+    """Row -> label, of the ids in some files and projects that have a label, which people gave."""
+    found = {
+        path: {row: label for row, _, label in _answers(arrays, path) if label} for path in paths if _is_project(path)
+    }
+    files = [path for path in paths if path not in found]
+    return agreed(arrays, {"the files": _known(arrays, _lists(files)), **found})
 
 
 def agreed(arrays: Arrays, given: Mapping[str, Mapping[int, str]]) -> dict[int, str]:
@@ -500,8 +508,6 @@ def _answers(arrays: Arrays, path: str) -> list[Answered]:
                 first.setdefault(sent["item"], (sent.get("shown") or {}).get("reason") == RANDOM)
         truths = project.truths()
     kept = [item for item in first if item in truths and (truths[item].answers or truths[item].decided)]
-    if not kept:
-        raise InvalidInput(f"{path}: no item has an answer yet; label items that `distil next` draws at random")
     rows = _rows(arrays, ListedIds(tuple(kept), None, path))
     return [
         Answered(int(row), first[item], normal(truths[item].label or "")) for row, item in zip(rows, kept, strict=True)
