@@ -79,10 +79,22 @@ def test_a_loop_stops_by_its_rules_and_selects_what_it_selects_without_them(lear
 def test_a_loop_goes_on_from_its_rounds(learner):
     first = distil.Stopping(learner, distil.StablePredictions(window=2), seed=3)
     assert first.reason() is None
+    learner.fit()
     assert first.reason() is None
+    learner.fit()
     later = distil.Stopping(learner, distil.StablePredictions(window=2), seed=3)
     later.rounds = first.rounds
     assert later.reason() == "the predictions are stable (mean kappa 1.000 over the last 3 rounds)"
+
+
+def test_a_fit_counts_once_however_often_the_reason_is_asked(learner):
+    stopping = distil.Stopping(learner, distil.StablePredictions(window=1))
+    assert [stopping.reason() for _ in range(4)] == [None] * 4
+    assert stopping.reason(0.5) is None
+    assert [each.score for each in stopping.rounds] == [0.5]
+    learner.fit()
+    assert stopping.reason() is not None
+    assert len(stopping.rounds) == 2
 
 
 def test_scores_are_for_the_rules_that_read_them(learner):

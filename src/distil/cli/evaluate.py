@@ -62,7 +62,8 @@ def evaluate(
             where the model is unsure, which pays for confident models and some 300 labels or more. Default: as before, first
             uniform.
         out: The sheet to write, ``.csv``, ``.jsonl`` or ``.parquet``. Keep it: it says how the items were drawn.
-        project: A labeling project that hands these items out first, before those that it has in its queue; its labels are read by passing it among the labels.
+        project: A labeling project that hands these items out first, before those that it has in its queue; its labels are read by
+            passing it among the labels.
         seed: The same seed draws the same items.
         force: Replace a file of that name that has other content; without it, no file is replaced.
         progress: Show a progress bar; default: when the output is a terminal.

@@ -61,9 +61,10 @@ class Stopping:
         self._learner = learner
         self._ids = stop_set(learner, Rng(seed), size)
         self.rounds: list[Round] = []
+        self._measured: int | None = None  # the learner's number of fits when the last round was measured
 
     def reason(self, score: float | None = None) -> str | None:
-        """Measure the round and ask the rules; call it once after each ``fit``.
+        """Measure the round and ask the rules; call it after each ``fit``. Another call before the next fit replaces the round.
 
         Args:
             score: A score in [0, 1] of the model on examples that nothing else uses, for ``SmallGain``.
@@ -71,7 +72,11 @@ class Stopping:
         Returns:
             Why to stop; None: go on.
         """
-        self.rounds.append(round_of(self._learner, self._ids, score))
+        found = round_of(self._learner, self._ids, score)
+        if self.rounds and self._measured == self._learner.round:
+            self.rounds.pop()
+        self.rounds.append(found)
+        self._measured = self._learner.round
         return first_reason(self._rules, self.rounds)
 
 
