@@ -70,12 +70,24 @@ def test_what_is_no_curve_is_refused():
     Path("twice.csv").write_text("labels,score\n10,0.5\n10,0.6\n")
     Path("apart.csv").write_text("labels,score,fold\n10,0.5,a\n20,0.6,b\n")
     Path("percent.csv").write_text("labels,score\n" + "".join(f"{n},{n / 4}\n" for n in LABELS))
+    Path("several.csv").write_text("labels,score,strategy\n10,0.5,a\n10,0.6,b\n")
+    Path("none.csv").write_text("labels,score\n")
+    Path("nan.csv").write_text("labels,score\n10,0.5\n20,nan\n")
+    Path("zero.csv").write_text("labels,score\n0,0.5\n20,0.6\n")
+    Path("half.csv").write_text("labels,score\n10,0.5\n160.5,0.6\n")
+    np.save("curve.npy", SCORES)
     Path("empty").mkdir()
     for source, message in {
         "no.csv": "no.csv has no column 'score'; expected the columns labels and score",
-        "twice.csv": "twice.csv has two scores for 10 labels; name the curve of each row in a column called seed or fold",
+        "twice.csv": "twice.csv, line 3: a second score for 10 labels in one curve; name the curve of each row in a column",
         "apart.csv": "apart.csv: the curves have no number of labels in common",
-        "percent.csv": "scores must be fractions in .*; divide percentages by 100",
+        "percent.csv": "percent.csv, line 2: score must be a fraction from 0 to 1, got 5; divide percentages by 100",
+        "several.csv": "several.csv, line 3: a second score for 10 labels in one curve; keep the rows of one strategy, by its",
+        "none.csv": "none.csv has no rows",
+        "nan.csv": "nan.csv, line 3: score must be a fraction from 0 to 1, got nan$",
+        "zero.csv": "zero.csv, line 2: labels must be a whole number from 1, got 0; drop the row of a model without labels",
+        "half.csv": "half.csv, line 3: labels must be a whole number from 1, got 160.5$",
+        "curve.npy": "curve.npy is an array, whose columns have no names; save the curve as a table",
         "empty": "empty holds no experiment",
         "nowhere": "nowhere does not exist; expected a directory of runs, a labeling project, or a table",
     }.items():
@@ -86,6 +98,15 @@ def test_what_is_no_curve_is_refused():
             distil.forecast("one.csv", cost=cost)
     with pytest.raises(distil.InvalidInput, match="labels must be a whole number from 1, got 0"):
         distil.forecast("one.csv", labels=0)
+
+
+def test_curves_are_named_by_seed_and_fold_together():
+    rows = [
+        (n, score, seed, fold) for seed in "01" for fold in "ab" for n, score in zip(LABELS, SCORES[0], strict=True)
+    ]
+    Path("both.csv").write_text("labels,score,seed,fold\n" + "".join(f"{','.join(map(str, row))}\n" for row in rows))
+    (own,) = distil.forecast("both.csv")["forecasts"]
+    assert own["sentence"] == str(of_arrays(LABELS, np.tile(SCORES[:1], (4, 1)), 50))
 
 
 def test_points_that_not_all_curves_have_are_left_out_with_a_warning():

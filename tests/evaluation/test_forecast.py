@@ -92,6 +92,7 @@ def test_a_forecast_is_a_sentence():
         (LABELS, power(LABELS), 50, 0.8, r"scores must be \(seeds, 15\), one column for each point, got shape \(15,\)"),
         (LABELS, 100 * power(LABELS)[None], 50, 0.8, "scores must be fractions in .*; divide percentages by 100"),
         (LABELS[::-1], power(LABELS)[None], 50, 0.8, "labels must be above 0 and increase"),
+        (LABELS + 0.5, power(LABELS)[None], 50, 0.8, "labels must be whole numbers, got 20.5"),
         (LABELS, power(LABELS)[None], 0, 0.8, "more must be a whole number from 1, got 0"),
         (LABELS, power(LABELS)[None], 2.5, 0.8, "more must be a whole number from 1, got 2.5"),
         (LABELS, power(LABELS)[None], 50, 1, "level must be a number between 0 and 1, got 1"),

@@ -51,7 +51,7 @@ def forecast(
 
     The source is the output directory of `distil run` or `distil compare`, whose strategies are forecast one by one, by their test
     accuracy; a labeling project, by the share of random items that the model guessed right; or a table with the columns labels
-    and score, a fraction, and one called seed or fold where there are several curves.
+    and score, a fraction, and seed, fold or both where there are several curves.
 
     Args:
         source: A directory of runs, a labeling project, or a table.
@@ -140,44 +140,66 @@ def _of_project(path: Path) -> Curves:
 
 
 def _of_table(path: Path) -> Curves:
-    from distil.data.table_files import open_table
+    from distil.data.array_files import ARRAY_FILES
+    from distil.data.file_readers import ending
+    from distil.data.table_files import TABLE_FILES, open_table
     from distil.system.runtime import Runtime
 
+    if ending(path) in ARRAY_FILES and ending(path) not in TABLE_FILES:
+        raise InvalidInput(
+            f"{path} is an array, whose columns have no names; save the curve as a table with the columns labels and score, such "
+            "as curve.csv"
+        )
     table = open_table(path, asked=("labels", "score"))
     missing = [name for name in ("labels", "score") if table.named(name) is None]
     if missing:
         raise InvalidInput(
             f"{path} has no column {missing[0]!r}; expected the columns labels and score, and seed or fold where there are several "
-            f"curves; it has {', '.join(table.columns)}"
+            f"curves; it has {', '.join(table.columns) or 'no columns'}"
         )
-    group = table.named("seed", "fold")
+    groups = [name for name in map(table.named, ("seed", "fold")) if name is not None]
     columns = [str(table.named(name)) for name in ("labels", "score")]
-    rows = table.read(columns, [] if group is None else [group], Runtime(progress=False), wide=True)
-    groups = ["" for _ in rows.values] if group is None else [str(cell) for cell in rows.cells[0]]
-    return _together(path, [(name, *pair) for name, pair in zip(groups, rows.values.tolist(), strict=True)])
+    rows = table.read(columns, groups, Runtime(progress=False), wide=True)
+    if not len(rows.values):
+        raise InvalidInput(f"{path} has no rows")
+    by_group: dict[tuple[str, ...], dict[float, float]] = {}
+    for number, (place, (labels, score)) in enumerate(zip(rows.places, rows.values.tolist(), strict=True)):
+        _check_row(table.where(place), labels, score)
+        own = by_group.setdefault(tuple(str(column[number]) for column in rows.cells), {})
+        if labels in own:
+            strategy = table.named("strategy")
+            raise InvalidInput(
+                f"{table.where(place)}: a second score for {labels:g} labels in one curve; "
+                + (
+                    "name the curve of each row in a column called seed or fold"
+                    if strategy is None
+                    else f"keep the rows of one strategy, by its column {strategy!r}"
+                )
+            )
+        own[labels] = score
+    return _together(path, list(by_group.values()))
 
 
-def _together(path: Path, rows: Sequence[tuple[str, float, float]]) -> Curves:
-    """The curves of groups with the same numbers of labels."""
+def _check_row(where: str, labels: float, score: float) -> None:
+    if labels < 1 or not labels.is_integer():
+        advice = "; drop the row of a model without labels" if labels == 0 else ""
+        raise InvalidInput(f"{where}: labels must be a whole number from 1, got {labels:g}{advice}")
+    if not 0 <= score <= 1:
+        advice = "; divide percentages by 100" if score > 1 else ""
+        raise InvalidInput(f"{where}: score must be a fraction from 0 to 1, got {score:g}{advice}")
+
+
+def _together(path: Path, curves: Sequence[dict[float, float]]) -> Curves:
+    """Curves with the same numbers of labels, from each one's number of labels -> score."""
     import numpy as np
 
     from distil.evaluation.curves import Curves
 
-    by_group: dict[str, dict[float, float]] = {}
-    for name, labels, score in rows:
-        own = by_group.setdefault(name, {})
-        if labels in own:
-            raise InvalidInput(
-                f"{path} has two scores for {labels:g} labels; name the curve of each row in a column called seed or fold"
-            )
-        own[labels] = score
-    if not by_group:
-        raise InvalidInput(f"{path} has no rows")
-    first, *others = by_group.values()
+    first, *others = curves
     grid = sorted(labels for labels in first if all(labels in own for own in others))
     if not grid:
         raise InvalidInput(f"{path}: the curves have no number of labels in common; score all of them at the same ones")
-    every = {labels for own in by_group.values() for labels in own}
+    every = {labels for own in curves for labels in own}
     if len(grid) < len(every):
         warnings.warn(
             f"{path}: the forecast reads the {counted(len(grid), 'point')} that all curves have, up to {grid[-1]:g} labels; "
@@ -185,4 +207,4 @@ def _together(path: Path, rows: Sequence[tuple[str, float, float]]) -> Curves:
             DistilWarning,
             stacklevel=2,
         )
-    return Curves(np.array(grid), np.array([[own[labels] for labels in grid] for own in by_group.values()]))
+    return Curves(np.array(grid), np.array([[own[labels] for labels in grid] for own in curves]))

@@ -97,10 +97,12 @@ def forecast(labels: ArrayLike, scores: ArrayLike, more: int, level: float = LEV
         families disagree by more than 5 points. Its numbers are then those of the last point.
 
     Raises:
-        InvalidInput: The shapes do not match, labels do not increase, a score is not in [0, 1], or ``more`` or ``level`` is out of
-            range.
+        InvalidInput: The shapes do not match, labels are no whole numbers or do not increase, a score is not in [0, 1], or ``more``
+            or ``level`` is out of range.
     """
     grid, rows = label_grid(labels), finite_array("scores", scores)
+    if (grid % 1).any():
+        raise InvalidInput(f"labels must be whole numbers, got {grid[grid % 1 > 0][0]:g}")
     if rows.ndim != 2 or rows.shape[1:] != grid.shape or not len(rows):
         raise InvalidInput(f"scores must be (seeds, {len(grid)}), one column for each point, got shape {rows.shape}")
     if rows.min() < 0 or rows.max() > 1:
