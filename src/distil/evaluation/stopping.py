@@ -124,8 +124,8 @@ class SmallGain(StopRule):
     """Stop when further labels will hardly raise the score, by the forecast of ``distil.evaluation.forecast``.
 
     It stops where the upper end of the interval of the forecast is below the value that was asked for, several times in a row:
-    a noisy curve is flat for a while now and then. It never stops where the forecast cannot tell, so it never stops where the scores
-    fall, as those of a loss do: pass 1 minus a loss, and add a ``LabelBudget``. It needs rounds with a ``score``.
+    a noisy curve is flat for a while now and then. It needs rounds with a ``score``. It never stops where the forecast cannot tell,
+    which includes scores that fall: of a loss, pass 1 minus its value.
 
     Attributes:
         value: What 100 labels must add to the score to be worth their cost, such as 0.005 for half a point.
