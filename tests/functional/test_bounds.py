@@ -124,6 +124,13 @@ def test_betting_bounds_are_where_the_capital_reaches_its_limit():
         assert low < x.mean() < high
 
 
+def test_a_betting_bound_is_where_the_capital_of_the_published_package_reaches_its_limit():
+    """Numbers of confseq 0.0.11: bisection of the mean of its ``betting_mart`` over the same constant bets, capital 20."""
+    x = [0.9, 0.2, 1, 0.7, 0.8, 0.95, 0.4, 1, 0.6, 0.85, 0.3, 0.99]
+    for size, expected in ((None, 0.4629092488472138), (30, 0.5158494117941492)):
+        assert betting_bounds(x, 0.95, size=size, sides=1).low == pytest.approx(expected, abs=1e-11)
+
+
 def test_betting_bounds_move_with_the_range():
     x = np.random.default_rng(1).random(30)
     low, high = betting_bounds(x, spread=0.3)

@@ -48,6 +48,21 @@ def test_without_guesses_it_is_the_importance_weighted_mean():
     assert found.mean == pytest.approx((VALUES[rows] / (5 * chances[rows])).mean())
 
 
+def test_the_estimates_are_those_of_published_packages_on_the_same_draws():
+    """Numbers of glide-py 0.11.0 (ASIMeanEstimator, no power tuning; IPWClassicalMeanEstimator) and ppi-python 0.2.3 (lam=1)."""
+    guesses = np.array([0.95, 0.6, 0.8, 0.99, 0.5, 0.7, 0.9, 0.85])
+    values = np.array([1.0, 0, 1, 0, 1, 1, 1, 0])
+    chances = np.array([0.1, 0.15, 0.1, 0.1, 0.2, 0.15, 0.1, 0.1])
+    rows = np.array([1, 4, 7])
+    uniform = np.full(8, 1 / 8)
+    for q, f, expected in (
+        (chances, guesses, 0.3695833333333333),
+        (chances, np.zeros(8), 0.2083333333333333),
+        (uniform, guesses, 0.4695833333333333),
+    ):
+        assert active_estimate(values[rows], rows, f, q).mean == pytest.approx(expected, abs=1e-14)
+
+
 def test_equal_spreads_are_uniform_draws():
     assert active_chances(np.zeros(4)).tolist() == active_chances(np.full(4, 3.0)).tolist() == [0.25] * 4
 
