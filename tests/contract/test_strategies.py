@@ -254,9 +254,10 @@ class Rows(Dataset):
 
 @each()
 def test_n_distinct_ids_of_the_pool_with_a_reason_each(name, ask):
-    for n in (1, 10, len(UNLABELED)):
-        selection = ask(name, n)
-        check_valid(selection, n, UNLABELED)
+    few = sorted(UNLABELED)[:30]
+    for n, candidates in ((1, None), (10, None), (30, few)):  # among them all that there are
+        selection = ask(name, n, candidates=candidates)
+        check_valid(selection, n, UNLABELED if candidates is None else candidates)
         assert isinstance(selection.reasons, tuple)
         assert len(selection.reasons) == n
         for sentence in (*selection.reasons, *selection.notes):
@@ -302,8 +303,8 @@ def test_empty_labeled_set(name, ask):
 
 
 @each()
-def test_the_whole_pool_may_be_selected(name, ask):
-    assert sorted(ask(name, N_POOL, labeled=None)) == list(range(N_POOL))
+def test_the_whole_pool_may_be_selected(name, ask, x):
+    assert sorted(ask(name, 24, data=x[:24], labeled=None)) == list(range(24))
 
 
 @each()
@@ -359,9 +360,10 @@ def check_equal_measurements(name, one, other):
 
 @each(STREAMED)
 def test_minibatch_size_makes_no_difference(name, ask_exactly):
-    whole = ask_exactly(name, 12, runtime=Runtime(batch_size=N_POOL))
-    for batch_size in (1, 64):
-        check_equal_measurements(name, whole, ask_exactly(name, 12, runtime=Runtime(batch_size=batch_size)))
+    ask = functools.partial(ask_exactly, name, 12, candidates=sorted(UNLABELED)[:30])
+    whole = ask(runtime=Runtime(batch_size=N_POOL))
+    for batch_size in (1, 20):
+        check_equal_measurements(name, whole, ask(runtime=Runtime(batch_size=batch_size)))
 
 
 @each(WAYS_FROM_DATA)
@@ -397,9 +399,14 @@ def test_float64_data_make_no_difference(name, ask, x):
 
 
 @each()
-def test_same_rng_same_answer(name, ask):
-    first = ask(name, 12, rng=5)
-    assert first.tolist() == ask(name, 12, rng=Rng(5)).tolist()
+def test_same_rng_same_answer_whatever_the_global_generators(name, ask):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        first = ask(name, 12, rng=5)
+        torch.manual_seed(2)
+        np.random.seed(2)  # noqa: NPY002
+        random.seed(2)
+        assert ask(name, 12, rng=Rng(5)).tolist() == first.tolist()
 
 
 @each()
@@ -407,8 +414,11 @@ def test_selections_vary_with_the_rng_exactly_if_random_numbers_are_drawn(name, 
     draws = []
     integer = Rng.integer
     monkeypatch.setattr(Rng, "integer", lambda self: draws.append(self.path) or integer(self))
-    selections = {tuple(ask(name, 12, rng=seed)) for seed in range(5)}
+    selections = {tuple(ask(name, 12, rng=0))}
     drawn = any(path[-1] != "ties" for path in draws)
+    for seed in range(1, 5 if drawn else 2):
+        if len(selections) == 1:
+            selections.add(tuple(ask(name, 12, rng=seed)))
     # The last gains of facility location and sums of ranks tie; max_det needs its draws for rows wider than 2,048,
     # robust_core_set for pools of more than 4,096 examples, and anchors for classes with more than 10 labels.
     assert (len(selections) > 1) == drawn or name in ("anchors", "fass", "max_det", "mix", "robust_core_set", "scmi")
@@ -426,22 +436,13 @@ def test_global_generators_are_not_touched(name, ask, x):
     assert states() == before
 
 
-@each()
-def test_global_generators_are_not_read(name, ask):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        first = ask(name, 12).tolist()
-        torch.manual_seed(2)
-        assert ask(name, 12).tolist() == first
-
-
 # --- difficult data -------------------------------------------------------------------------------------------------
 
 
 @each()
 def test_duplicate_rows_give_distinct_ids(name, ask, x):
-    for n_distinct, sizes in ((1, (8,)), (5, (5, 60))):
-        tiled = np.tile(x[:n_distinct], (12, 1))
+    for n_distinct, sizes in ((1, (8,)), (5, (5, 40))):
+        tiled = np.tile(x[:n_distinct], (8, 1))
         for n in sizes:
             check_valid(ask(name, n, data=tiled, labeled=None), n, range(len(tiled)))
     tiled = np.tile(x[:4], (6, 1))  # duplicates of labeled rows
@@ -546,22 +547,16 @@ def test_arguments_are_not_changed(name, ask, x, sides):
 
 
 @each(FROM_ARRAYS)
-def test_arrays_are_not_changed(name, net, x):
+def test_arrays_are_not_changed_and_read_only_ones_are_enough(name, net, x):
     arrays = arrays_of(name, net, x)
     tensors = {key: torch.from_numpy(array.copy()) for key, array in arrays.items()}
     before = digest(*arrays.values())
-    array_picks(name, 12, **arrays)
-    array_picks(name, 12, **tensors)
+    picks = array_picks(name, 12, **arrays).tolist()
+    assert array_picks(name, 12, **tensors).tolist() == picks
     assert digest(*arrays.values()) == before == digest(*tensors.values())
-
-
-@each(FROM_ARRAYS)
-def test_read_only_arrays_are_enough(name, net, x):
-    arrays = arrays_of(name, net, x)
-    frozen = {key: array.copy() for key, array in arrays.items()}
-    for array in frozen.values():
+    for array in arrays.values():
         array.flags.writeable = False
-    assert array_picks(name, 12, **frozen).tolist() == array_picks(name, 12, **arrays).tolist()
+    assert array_picks(name, 12, **arrays).tolist() == picks
 
 
 # --- needs ----------------------------------------------------------------------------------------------------------
