@@ -199,6 +199,19 @@ def committees():
     yield "bagging", bag, [model.predict_proba(X[:, features]) for model, features in pairs]
     voting = VotingClassifier([("a", GaussianNB()), ("b", LogisticRegression())], voting="soft").fit(X, NAMES)
     yield "voting", voting, [model.predict_proba(X) for model in voting.estimators_]
+    members = [
+        ("a", GaussianNB()),
+        ("b", LogisticRegression()),
+        ("c", "drop"),
+        ("d", DecisionTreeClassifier(max_depth=2)),
+    ]
+    weighted = VotingClassifier(members, voting="soft", weights=[0.5, 1, 7, 0.5]).fit(X, NAMES)
+    each = [model.predict_proba(X) for model in weighted.estimators_]
+    yield "weighted voting", weighted, [each[0], each[1], each[1], each[2]]
+    calibrated = CalibratedClassifierCV(LinearSVC(), cv=3).fit(X, NAMES)
+    yield "calibration", calibrated, [model.predict_proba(X) for model in calibrated.calibrated_classifiers_]
+    votes = BaggingClassifier(LinearSVC(), 4, max_samples=0.3, random_state=0).fit(X, NAMES)
+    yield "votes", votes, [np.eye(3)[model.predict(X)] for model in votes.estimators_]
     scaled = make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=1)).fit(X, Y)
     yield "pipeline", scaled, [tree.predict_proba(scaled[:-1].transform(X)) for tree in scaled[-1].estimators_]
 
@@ -214,6 +227,26 @@ def test_committees(case):
             np.testing.assert_allclose(table[Probs()].numpy(), expected.mean(1), rtol=1e-5, atol=1e-7)
             for strategy in ("bald_dropout", "entropy_sampling_dropout"):
                 assert select(strategy, model, X, 6).tolist() == select_from(strategy, 6, mc_probs=expected).tolist()
+
+
+def test_weights_that_are_no_simple_shares_are_rounded_to_hundredths():
+    model = VotingClassifier([("a", GaussianNB()), ("b", LogisticRegression())], voting="soft", weights=[1, np.pi])
+    found = measured(model.fit(X, NAMES), (MCProbs(),))[MCProbs()].numpy()
+    assert found.shape[1] == 100
+    np.testing.assert_allclose(found.mean(1), model.predict_proba(X), atol=0.005)
+    np.testing.assert_allclose(
+        found[:, [23, 24]], np.stack([m.predict_proba(X) for m in model.estimators_], 1), rtol=1e-5
+    )
+
+
+def test_members_fitted_to_frames_are_called_with_frames(recwarn):
+    frame = pandas.DataFrame(X, columns=[f"x{column}" for column in range(X.shape[1])])
+    for model in (
+        CalibratedClassifierCV(GaussianNB(), cv=3),
+        VotingClassifier([("a", GaussianNB()), ("b", LogisticRegression())], voting="soft"),
+    ):
+        assert len(select("bald_dropout", model.fit(frame, NAMES), frame, 3, rng=0)) == 3
+    assert not [each for each in recwarn if "feature names" in str(each.message)]
 
 
 def test_bagging_whose_members_have_not_seen_all_classes():
@@ -235,6 +268,7 @@ def test_without_a_committee_samples_are_equal_with_a_warning(case):
         LogisticRegression(),
         AdaBoostClassifier(n_estimators=3, random_state=0),
         OneVsRestClassifier(GaussianNB()),
+        CalibratedClassifierCV(GaussianNB(), ensemble=False),
     ]:
         with case(model):
             model = clone(model).fit(X, Y)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.ensemble import BaggingRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import BaggingRegressor, RandomForestClassifier, RandomForestRegressor, VotingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import BayesianRidge, LinearRegression, LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
@@ -59,6 +59,10 @@ def test_samples_are_those_of_members_or_of_a_predicted_deviation():
     bagged = BaggingRegressor(Ridge(), n_estimators=4, max_features=2, random_state=0).fit(pd.DataFrame(X), ONE)
     votes = [m.predict(POOL[:, f]) for m, f in zip(bagged.estimators_, bagged.estimators_features_, strict=True)]
     np.testing.assert_allclose(sampled(wrap(bagged, task="regression"), 9)[..., 0], np.stack(votes, 1))
+    vote = VotingRegressor([("a", Ridge()), ("b", BayesianRidge())], weights=[2, 1]).fit(X, ONE)
+    votes = [member.predict(POOL) for member in vote.estimators_]
+    found = sampled(wrap(vote, task="regression"), 9)[..., 0]
+    np.testing.assert_allclose(found, np.stack([votes[0], votes[0], votes[1]], 1))
     for model, y in (
         (GaussianProcessRegressor(alpha=0.1), ONE),
         (GaussianProcessRegressor(alpha=0.1), TWO),

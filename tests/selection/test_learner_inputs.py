@@ -116,6 +116,50 @@ def test_what_training_cannot_read_is_named(case):
             trained(data, build, **options)
 
 
+class Auxiliary(Joined):
+    """In training mode, it returns the logits of an auxiliary head too, in the form of the class attribute."""
+
+    pack = staticmethod(lambda auxiliary, logits: (auxiliary, logits))
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.drop, self.auxiliary = nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.drop(self.norm(x))
+        logits = super().forward(x)
+        return self.pack(self.auxiliary(x), logits) if self.training else logits
+
+
+def test_training_takes_the_output_that_scoring_takes(case, refuses):
+    def weights(pack):
+        build = type("Auxiliary", (Auxiliary,), {"pack": staticmethod(pack)})
+        learner = Learner(X, build, "badge", num_classes=3, fit=SHORT, rng=5)
+        learner.label(range(12), Y[:12])
+        learner.fit()
+        return {name: value for name, value in learner.module.state_dict().items() if "auxiliary" not in name}
+
+    expected = weights(lambda _, logits: logits)
+    for name, pack in {
+        "pair": lambda auxiliary, logits: (auxiliary, logits),
+        "three": lambda auxiliary, logits: [auxiliary, 2 * logits, logits],
+        "named": lambda auxiliary, logits: SimpleNamespace(aux_logits=auxiliary, logits=logits),
+    }.items():
+        with case(name):
+            torch.testing.assert_close(weights(pack), expected, rtol=0, atol=0)
+    with refuses(
+        UnsupportedModel, "Auxiliary returns 2 tensors in training mode and 1 in evaluation mode, and no layer shows"
+    ):
+        weights(lambda auxiliary, logits: (auxiliary, 2 * logits))
+    with refuses(UnsupportedModel, 'in training mode, output="probs" expects rows that are >= 0 and sum to 1'):
+        trained(X, type("Soft", (Joined,), {"forward": _soft}), network=lambda model: wrap(model, output="probs"))
+
+
+def _soft(self, x):
+    logits = Joined.forward(self, x)
+    return logits if self.training else logits.softmax(-1)
+
+
 def test_rows_on_another_axis_are_named_in_training():
     class Recurrent(nn.Module):
         def __init__(self):

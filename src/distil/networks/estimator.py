@@ -29,9 +29,10 @@ class Estimator(Fitted, Samples):
     """A fitted scikit-learn classifier, unchanged.
 
     Columns are in the order of its ``classes_``. The embedding is the input of the classifier itself: in a pipeline, the output of
-    the steps before it (computed once). Samples, as for BALD, are the probabilities of its ``estimators_`` (random forests,
-    bagging, soft voting), if their mean is its own prediction; otherwise all samples are equal, with a warning. For a search, as
-    in ``GridSearchCV``, the ``best_estimator_`` is asked.
+    the steps before it (computed once). Samples, as for BALD, are the probabilities of its members (random forests,
+    bagging, soft voting, calibration by cross-validation), if their mean, by the weights of a vote, is its own prediction;
+    otherwise all samples are equal, with a warning. Members that only name a class give it probability 1. For a search, as in
+    ``GridSearchCV``, the ``best_estimator_`` is asked.
 
     Args:
         estimator: The classifier; it is called with a NumPy array, or with a list if the minibatch holds texts.
@@ -73,14 +74,16 @@ class Estimator(Fitted, Samples):
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
         """Probabilities of the members, (B, members, C); without members, ``n_samples`` copies of its own."""
         seen = self._seen(self._inputs(batch))
-        members = self._members("predict_proba") if self._scores == "predict_proba" else []
+        members = self._members("predict_proba", "predict") if self._scores == "predict_proba" else []
         votes = [self._vote(seen, *member) for member in members]
         return self._samples(votes, lambda: self._logits(seen).softmax(-1), n_samples)
 
     def _vote(self, seen: Any, member: Any, features: Any) -> Tensor:  # noqa: ANN401
         """One member's probabilities, (B, C). Members number the classes from 0, and may not have seen all of them."""
-        probs = np.asarray(member.predict_proba(self._seen_by(member, seen, features)))
-        own = np.asarray(member.classes_)
+        x = self._seen_by(member, seen, features)
+        own = np.asarray(member.classes if (found := getattr(member, "classes_", None)) is None else found)
+        ask = getattr(member, "predict_proba", None)
+        probs = np.equal.outer(member.predict(x), own) if ask is None else np.asarray(ask(x))
         columns = self._columns if len(own) == len(self._columns) else self._columns[own.astype(int)]
         return torch.from_numpy(_placed(probs, columns, len(self.classes), 0.0))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -16,6 +16,8 @@ from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
 from distil.networks.base import HasInputs, Network, Outputs
 from distil.networks.output_kinds import close
 from distil.system.runtime import Runtime
+
+_MOST = 100  # samples of a weighted vote
 
 
 class Fitted(Network, HasInputs):
@@ -38,6 +40,7 @@ class Fitted(Network, HasInputs):
         self._embedding = None if embedding is None else _mapping(embedding)
         self._read = inputs
         self._committee: bool | None = None  # whether the prediction is the members' mean; None: unknown as yet
+        self._weights = _weights_of(self._final)
 
     @abstractmethod
     def _logits(self, seen: Any) -> Tensor:  # noqa: ANN401
@@ -112,16 +115,20 @@ class Fitted(Network, HasInputs):
 
     def _seen_by(self, member: Any, seen: Any, features: Any) -> Any:  # noqa: ANN401
         """The input of a member of a committee, which may read some features only (None: all)."""
-        named = getattr(member, "feature_names_in_", None) is not None
+        fitted = (member, getattr(member, "estimator", None))  # the second in a member of CalibratedClassifierCV
+        named = any(getattr(each, "feature_names_in_", None) is not None for each in fitted)
         x = seen if named else as_array(seen)
         return x if features is None else x[:, features]
 
-    def _members(self, method: str) -> list[tuple[Any, Any]]:
+    def _members(self, *methods: str) -> list[tuple[Any, Any]]:
         """The estimators that may be members of a committee, with their features; none if they are known not to be."""
-        return [] if self._committee is False else _members_of(self._final, method)
+        return [] if self._committee is False else _members_of(self._final, methods)
 
     def _samples(self, votes: list[Tensor], own: Callable[[], Tensor], n_samples: int) -> Tensor:
-        """The members' predictions, (B, members, C), if their mean is the estimator's own; else equal samples, with a warning.
+        """The members' predictions, (B, K, C), if their mean is the estimator's own; else equal samples, with a warning.
+
+        A member of a weighted vote is there as often as its weight says, to a hundredth of the sum of the weights, so that the
+        mean of the samples is the estimator's own prediction.
 
         Args:
             votes: The members' predictions, (B, C) each.
@@ -129,17 +136,47 @@ class Fitted(Network, HasInputs):
             n_samples: Number of equal samples.
         """
         if self._committee is None:
-            self._committee = bool(votes) and close(torch.stack(votes).mean(0), own())
+            self._committee = len(votes) > 1 and close(self._mean(votes), own())
             if not self._committee:
                 name = name_of(self.estimator)
                 warnings.warn(f"{name} is not a mean of members, so all samples are equal", DistilWarning, 3)
-        return torch.stack(votes, 1) if self._committee else own()[:, None].repeat(1, n_samples, 1)
+        if not self._committee:
+            return own()[:, None].repeat(1, n_samples, 1)
+        members = torch.stack(votes, 1)
+        return members if self._weights is None else members.repeat_interleave(_copies(self._weights), 1)
+
+    def _mean(self, votes: list[Tensor]) -> Tensor:
+        """The mean of the members' predictions, by their weights, (B, C); NaN where there is no weight for each."""
+        stacked = torch.stack(votes)
+        if self._weights is None:
+            return stacked.mean(0)
+        if len(self._weights) != len(votes) or bool((self._weights < 0).any()):
+            return torch.full_like(stacked[0], torch.nan)
+        return torch.tensordot(self._weights / self._weights.sum(), stacked.double(), 1)
 
 
-def _members_of(final: object, method: str) -> list[tuple[Any, Any]]:
-    """The estimators in ``estimators_``, each with the features that it reads (None: all), if they have the method."""
-    members = getattr(final, "estimators_", None)
-    if not isinstance(members, list) or not all(callable(getattr(m, method, None)) for m in members):
+def _weights_of(final: Any) -> Tensor | None:  # noqa: ANN401
+    """The weights of the members of a vote, (members,) float64; None where all count the same."""
+    weights, named = getattr(final, "weights", None), getattr(final, "estimators", None)
+    if weights is None or isinstance(weights, str) or not isinstance(named, list):
+        return None
+    kept = [weight for weight, (_, member) in zip(weights, named, strict=False) if member not in (None, "drop")]
+    return torch.tensor(kept, dtype=torch.float64)
+
+
+def _copies(weights: Tensor) -> Tensor:
+    """How often each member is among the samples, (members,): as its weight says, in the fewest samples, at most about 100."""
+    shares = weights / weights.sum()
+    fits = (count for count in range(1, _MOST) if close(shares * count, (shares * count).round()))
+    return (shares * next(fits, _MOST)).round().long()
+
+
+def _members_of(final: object, methods: Sequence[str]) -> list[tuple[Any, Any]]:
+    """The estimators that ``final`` consists of, each with the features that it reads (None: all), if they have such a method."""
+    members = getattr(final, "estimators_", getattr(final, "calibrated_classifiers_", None))
+    if not isinstance(members, list) or not all(
+        any(callable(getattr(m, name, None)) for name in methods) for m in members
+    ):
         return []
     features = getattr(final, "estimators_features_", None)
     return list(zip(members, [None] * len(members) if features is None else features, strict=True))

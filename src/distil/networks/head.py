@@ -93,6 +93,27 @@ def _check_one_position(
         )
 
 
+def places_of(
+    layer: nn.Module, number: int | None, call: Callable[[], Sequence[Tensor]], output: OutputKind | None
+) -> list[int]:
+    """The places, among the tensors that a model returns, of what its head returned in the same pass.
+
+    Args:
+        layer: The head.
+        number: Which of its calls makes the logits, from 0; None: the last.
+        call: Calls the model and returns its tensors.
+        output: See ``find_head``.
+    """
+    made: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda _layer, _args, out: made.append(out))
+    try:
+        returned = call()
+    finally:
+        hook.remove()
+    own = made[-1:] if number is None else made[number : number + 1]
+    return [place for place, t in enumerate(returned) if any(_gives(embedding_of(x, layer), t, output) for x in own)]
+
+
 class HeadInput:
     """Keeps the input of a head in the last forward pass.
 

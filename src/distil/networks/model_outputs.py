@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from distil.errors import InvalidInput, UnsupportedModel
 from distil.networks.base import Outputs
 from distil.networks.calls import WrongRows, explain_failed_call, rows_of
-from distil.networks.head import Head, HeadInput, find_head
+from distil.networks.head import Head, HeadInput, find_head, places_of
 from distil.networks.head_call import HeadCalls
 from distil.networks.model_inputs import TRIED_ROWS, Parameters, call_module, first_rows, name_of
-from distil.networks.module_state import evaluating
+from distil.networks.module_state import attributes_kept, evaluating, set_mode
 from distil.networks.output_kinds import MULTI_LABEL, OUTPUT_KINDS, OutputKind, as_logits, check_kind, sum_to_one
 from distil.networks.timm_and_transformers import ReadOutputs, own_outputs
+from distil.rng import Rng
 from distil.tasks import Task
 
 # Fewer rows than this are no evidence that a model returns probabilities.
@@ -58,6 +59,8 @@ class ModelOutputs:
         self._num_classes = num_classes
         self._named = _named_layer(module, head)
         self._head: Head | None = None
+        self._place: int | None = None  # of the logits among the tensors returned in training mode; None: not known yet
+        self._checked = False  # whether the model returns probabilities in training mode too
         self._seen = HeadInput()
         read = outputs is not None or returns is not None
         self._documented = not read and "last" in parameters.names
@@ -127,12 +130,57 @@ class ModelOutputs:
                 returned = returned[0] if isinstance(returned, tuple) and returned else returned
             elif self._returns is not None or not isinstance(returned, Tensor):
                 candidates = self._candidates(returned)
-                if len(candidates) > 1 and self._head is None:
-                    with evaluating(self._module, None), torch.no_grad(), self.watching():
-                        self.find_out(x)
-                returned = candidates[0 if self._head is None else self._head.position]
+                returned = candidates[self._place_in_training(x, len(candidates)) if len(candidates) > 1 else 0]
+        self._check_in_training(returned)
         converted = self._kind == "probs" or self._task == "regression"
         return as_logits(returned, self._kind, self._task) if converted else returned
+
+    def _place_in_training(self, x: Any, count: int) -> int:  # noqa: ANN401
+        """Which of the tensors that the model returns in training mode holds the logits: what its head returns when it is asked.
+
+        Args:
+            x: The inputs of a minibatch.
+            count: The number of these tensors; in evaluation mode, there may be others.
+        """
+        if self._place is not None:
+            return self._place
+        few = first_rows(x, TRIED_ROWS, repeat=True)
+        with evaluating(self._module, None), torch.no_grad(), Rng(0).scope():
+            with self.watching():
+                self.find_out(few)
+            head = self._head or Head(0, None, None)
+            asked = len(self._candidates(self._call(self._module, few)))
+            found = [head.position] if asked == count else self._places_in_training(few, head)
+        if len(found) != 1:
+            raise UnsupportedModel(
+                f"{name_of(self._module)} returns {count} tensors in training mode and {asked} in evaluation mode, and no layer "
+                "shows which of them holds the logits; pass logits=, a function that reads both, to distil.wrap, in a Learner "
+                "with network=lambda model: distil.wrap(model, logits=...)"
+            )
+        self._place = found[0]
+        return self._place
+
+    def _places_in_training(self, x: Any, head: Head) -> list[int]:  # noqa: ANN401
+        if head.layer is None:
+            return []
+        with attributes_kept(self._module):
+            for (
+                layer
+            ) in self._module.modules():  # the graph of the last pass holds the statistics of normalization layers
+                layer._buffers.update({name: b if b is None else b.clone() for name, b in layer._buffers.items()})
+            set_mode(self._module, training=True)
+            return places_of(head.layer, head.call, lambda: self._candidates(self._call(self._module, x)), self._kind)
+
+    def _check_in_training(self, returned: Tensor) -> None:
+        """Refuse a model that returns probabilities in evaluation mode only; looked at once."""
+        if self._kind == "probs" and not self._checked:
+            try:
+                check_kind(returned.detach(), self._kind, self._task)
+            except UnsupportedModel as error:
+                raise UnsupportedModel(
+                    f"in training mode, {error}; if the model returns logits there, let it return logits in evaluation mode too"
+                ) from error
+            self._checked = True
 
     def forget(self) -> None:
         """Drop the embedding of the last pass, which would keep its autograd graph in memory."""

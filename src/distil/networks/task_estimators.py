@@ -20,10 +20,10 @@ from distil.networks.output_kinds import as_logits
 class Regressor(Fitted, Samples):
     """A fitted regressor. Its predictions are the outputs, its inputs the embedding.
 
-    Samples, for ``variance_sampling``, are the predictions of its ``estimators_`` (random forests, bagging, voting), if their mean
-    is its own prediction. A regressor whose ``predict`` takes ``return_std``, such as ``GaussianProcessRegressor`` and
-    ``BayesianRidge``, gives K numbers whose mean and deviation are those that it predicts: quantiles of a normal distribution, so
-    nothing is random. Otherwise all samples are equal, with a warning.
+    Samples, for ``variance_sampling``, are the predictions of its ``estimators_`` (random forests, bagging, voting), if their mean,
+    by the weights of a vote, is its own prediction. A regressor whose ``predict`` takes ``return_std``, such as
+    ``GaussianProcessRegressor`` and ``BayesianRidge``, gives K numbers whose mean and deviation are those that it predicts:
+    quantiles of a normal distribution, so nothing is random. Otherwise all samples are equal, with a warning.
 
     Args:
         estimator: The regressor.
@@ -64,8 +64,7 @@ class Regressor(Fitted, Samples):
             self._rows(member.predict(self._seen_by(member, seen, features)))
             for member, features in self._members("predict")
         ]
-        # One member alone is no committee: MultiOutputRegressor has one for each target.
-        return self._samples(votes if len(votes) > 1 else [], lambda: self._logits(seen), n_samples)
+        return self._samples(votes, lambda: self._logits(seen), n_samples)
 
     def _quantiles(self, seen: Any, n_samples: int) -> Tensor:  # noqa: ANN401
         """Samples of the predicted mean and deviation, (B, K, T)."""
