@@ -133,7 +133,16 @@ def test_one_scale_for_all_images(tmp_path):
         Image.fromarray(np.full((8, 8), value, np.uint16)).save(tmp_path / name)
         said = set()
         assert np.asarray(open_image(tmp_path / name, name, said)).ravel()[0] == round(value / 257)
-        assert said == {"scaled gray values of images from 0..65535 to 0..255"}
+        assert "scaled gray values of images from 0..65535 to 0..255" in said
+
+
+def test_images_of_12_bits_in_files_of_16_are_named(tmp_path):
+    """They are not stretched: one rule holds for all images of a pool."""
+    for most, dark in ((4095, True), (16, True), (4200, False), (0, False)):
+        said = set()
+        Image.fromarray(np.full((2, 2), most, np.uint16)).save(tmp_path / "a.png")
+        assert np.asarray(open_image(tmp_path / "a.png", "a", said)).max() == round(most / 257)
+        assert any("do not reach a sixteenth of white" in sentence for sentence in said) == dark
 
 
 def test_transparency_is_laid_on_white(case, tmp_path):

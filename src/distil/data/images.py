@@ -33,6 +33,10 @@ _WHOLE_IN_16_BITS: Final = ("PNG", "PPM")
 """Formats whose whole numbers have at most 16 bits; some versions of Pillow return them as 32 bits."""
 
 _ON_WHITE: Final = "laid transparent pixels of images on white"
+_DARK: Final = (
+    "gray values of some images do not reach a sixteenth of white, as those of a camera of 12 bits in files of 16; multiply all "
+    "images by 16 for a model to see their differences"
+)
 _FAINT: Final = 4  # doublings that fit below white; with fewer, an image is dark and can be seen
 _STRIP: Final = 1 << 20  # pixels that are scaled at a time
 _BITS, _INK = 258, 262  # tags of TIFF: bits per sample, and whether 0 is white (0) or black (1)
@@ -215,14 +219,17 @@ def _scaled(image: Image.Image, said: set[str], ground: Ground, lift: bool) -> I
     most = 2.0**bits - 1 if whole else _white_of_floats(image)
     said.add(f"scaled gray values of images from 0..{most:.0f} to 0..255")
     gray = ground(image.size).convert("L") if isinstance(transparent, int) else Image.new("L", image.size)
-    times = _lift(image, most, negative) if lift else 1
+    times, lightest = _lift(image, most, negative) if lift else 1, 0.0
     for top, values in _strips(image):
         lightness = (most - values if negative else values) * (255 / most * times)
+        lightest = max(lightest, float(lightness.max()))
         if isinstance(transparent, int) and bool((clear := values == transparent).any()):
             below = gray.crop((0, top, gray.width, top + len(values)))
             lightness[clear] = np.asarray(below)[clear]
             said.add(_ON_WHITE)
         gray.paste(Image.fromarray(np.round(lightness).astype(np.uint8)), (0, top))
+    if most == 65535 and 0 < lightest * 2**_FAINT <= 255:
+        said.add(_DARK)
     return gray.convert("RGB")
 
 
