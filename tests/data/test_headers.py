@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import re
 
 import numpy as np
@@ -318,7 +321,15 @@ def test_a_cell_of_several_lines(tmp_path):
 def test_files_that_are_not_text_tables(case, tmp_path):
     for content, message in [
         ("id,text\n1,x\n".encode("utf-16")[:-1], "is not UTF-16 text: .*; save it as UTF-8"),
-        ("id,text\n1,x\n".encode("utf-16-le"), "line 1 holds a NUL character"),
+        ("id,text\n1,x\n".encode("utf-16-le"), "is UTF-16 text without a byte order mark; save it as UTF-8"),
+        ("id,text\n1,x\n".encode("utf-32"), "is UTF-32 text; save it as UTF-8"),
+        (gzip.compress(b"id,text\n1,x\n"), r"x\.csv is compressed; give it the ending \.gz"),
+        (bz2.compress(b"id,text\n1,x\n"), r"is compressed; give it the ending \.bz2"),
+        (lzma.compress(b"id,text\n1,x\n"), r"is compressed; give it the ending \.xz"),
+        (b"\x28\xb5\x2f\xfd\0\0", "is compressed with zstandard; unpack it"),
+        (b"PAR1\x15\0", r"is a Parquet file; give it the ending \.parquet"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", r"is an old workbook \(\.xls\)"),
+        (b"%PDF-1.7\n", "is a PDF; save its table as CSV"),
         (b"PK\x03\x04\0\0", r"is a workbook or another zip archive; save its sheet as CSV \(UTF-8\)"),
         ("id,text\n1,é\n".encode("latin1"), "is not UTF-8 text"),
         (b"id,text\n1,a\0b\n", "line 2 holds a NUL character"),
@@ -328,6 +339,19 @@ def test_files_that_are_not_text_tables(case, tmp_path):
             (tmp_path / "x.csv").write_bytes(content)
             with pytest.raises(InvalidInput, match=message):
                 open_pool(tmp_path / "x.csv")
+
+
+def test_files_that_are_not_compressed_as_their_endings_say(case, tmp_path):
+    for ending, compress in ((".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)):
+        with case(ending):
+            path = tmp_path / f"x.csv{ending}"
+            path.write_bytes(compress(b"id,text\n1,two words\n"))
+            assert list(open_pool(path).names) == ["1"]
+            path.write_bytes(b"id,text\n1,two words\n")
+            with pytest.raises(InvalidInput, match=rf"x\.csv\{ending} is not compressed as its ending \{ending} says"):
+                open_pool(path)
+    (tmp_path / "x.csv").write_text("PAR1,BZh9\n1,two words\n")  # names of columns, not signatures
+    assert len(open_pool(tmp_path / "x.csv", column="BZh9")) == 1
 
 
 def work_of(columns, tmp_path):

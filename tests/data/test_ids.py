@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
+
+import numpy as np
 import pytest
 from PIL import Image
 
-from distil.data.ids import ListedIds, merged, read_ids
+from distil.data.array_files import read_column
+from distil.data.ids import ListedIds, index_of, merged, read_ids
 from distil.data.pools import open_pool
 from distil.errors import InvalidInput
 
@@ -125,3 +130,31 @@ def test_a_pool_takes_no_id_that_is_missing_or_holds_a_control_character(tmp_pat
     Image.new("RGB", (2, 2)).save(tmp_path / "a\x1bb.png")
     with pytest.raises(InvalidInput, match=r"the id 'a\\x1bb\.png' holds a control character"):
         open_pool(tmp_path)
+
+
+def test_an_id_of_parquet_is_that_of_csv(tmp_path, case):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    day, noon = datetime(2024, 1, 1), datetime(2024, 1, 2, 12)
+    for name, ids, kind, texts in (
+        ("decimal", [Decimal("11.00"), Decimal("12.50")], arrow.decimal128(9, 2), ["11.00", "12.50"]),
+        ("times", [day, noon], arrow.timestamp("ns"), ["2024-01-01 00:00:00", "2024-01-02 12:00:00"]),
+        ("midnight", [day], arrow.timestamp("us"), ["2024-01-01"]),
+        ("day", [day.date()], arrow.date32(), ["2024-01-01"]),
+        ("categories", ["a", "b"], arrow.dictionary(arrow.int8(), arrow.string()), ["a", "b"]),
+        ("large", ["a", "b"], arrow.large_string(), ["a", "b"]),
+        ("bytes", [b"a", "ä".encode()], arrow.binary(), ["a", "ä"]),
+        ("single", [11.0, 12.1], arrow.float32(), ["11.0", "12.1"]),
+        ("half", [11.0, 12.1], arrow.float16(), ["11.0", "12.1"]),
+        ("large number", [2**63 + 1], arrow.uint64(), [str(2**63 + 1)]),
+    ):
+        with case(name):
+            values = np.array(ids, np.float16) if name == "half" else ids
+            parquet.write_table(arrow.table({"id": arrow.array(values, kind)}), tmp_path / "p.parquet")
+            (tmp_path / "p.csv").write_text("\n".join(["id,n", *(f"{text},1" for text in texts)]))
+            found = [read_ids(tmp_path / f"p.{ending}") for ending in ("parquet", "csv")]
+            for one, other in (found, found[::-1]):
+                assert one.rows(index_of(other.names), len(ids)).tolist() == list(range(len(ids)))
+    nested = arrow.table({"id": [["a"], ["b"]], "x": [1.0, 2.0]})
+    parquet.write_table(nested, tmp_path / "p.parquet")
+    with pytest.raises(InvalidInput, match=r"row 0: expected a text or a number as id, got \['a'\]"):
+        read_column(tmp_path / "p.parquet")

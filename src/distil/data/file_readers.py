@@ -23,7 +23,21 @@ from typing import Any, BinaryIO, Final, TextIO, cast
 from distil.errors import DataNotFound, DistilError, InvalidInput
 
 _OPENERS: Final[dict[str, Callable[[Path, str], Any]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_ZIP: Final = b"PK\x03\x04"  # with which .xlsx and .ods files begin
+_COMPRESSED: Final = {".gz": b"\x1f\x8b", ".bz2": b"BZh[1-9]1AY&SY|BZh[1-9]\x17rE8P\x90", ".xz": b"\xfd7zXZ\0"}
+_CONTENTS: Final = {
+    **{f"is compressed; give it the ending {suffix}": begin for suffix, begin in _COMPRESSED.items()},
+    "is compressed with zstandard; unpack it": rb"\x28\xb5\x2f\xfd",
+    "is a workbook or another zip archive; save its sheet as CSV (UTF-8)": b"PK\x03\x04",
+    "is an old workbook (.xls) or another file of Office; save its sheet as CSV (UTF-8)": b"\xd0\xcf\x11\xe0",
+    "is a Parquet file; give it the ending .parquet": b"PAR1\x15",
+    "is a Feather file; write the table as .parquet": b"ARROW1",
+    "is an array of NumPy; give it the ending .npy": b"\x93NUMPY",
+    "is a PDF; save its table as CSV (UTF-8)": rb"%PDF-\d",
+    "is UTF-32 text; save it as UTF-8": b"\xff\xfe\0\0|\0\0\xfe\xff",
+    "is UTF-16 text without a byte order mark; save it as UTF-8": b"[^\0]\0[^\0]\0|\0[^\0]\0[^\0]",
+}
+"""What a file is that is no text, and what to do, each with what its content begins with."""
+
 _INDEX: Final = "Unnamed: 0"  # as pandas names the index of a csv file
 _BLOCK: Final = 1 << 20  # characters
 _LONGEST_LINE: Final = 1 << 25  # characters
@@ -52,12 +66,25 @@ def reading(path: Path) -> Iterator[BinaryIO]:
             while the caller reads.
     """
     try:
-        with _OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
+        suffix = path.suffix.lower()
+        if suffix in _COMPRESSED:
+            _check_compressed(path, _COMPRESSED[suffix])
+        with _OPENERS.get(suffix, open)(path, "rb") as file:
             yield cast(BinaryIO, file)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, DistilError):
             raise
         raise InvalidInput(f"{path} cannot be read: {error}; if it is damaged, fetch it again") from error
+
+
+def _check_compressed(path: Path, begin: bytes) -> None:
+    """Refuse a file that is not compressed in the way of its ending; the content of an empty one is empty."""
+    with path.open("rb") as file:
+        first = file.read(10)
+    if first and not re.match(begin, first):
+        raise InvalidInput(
+            f"{path} is not compressed as its ending {path.suffix} says; give it the ending of its content"
+        )
 
 
 @contextmanager
@@ -71,12 +98,14 @@ def reading_text(path: Path, errors: str = "strict", newline: str = "") -> Itera
         newline: The line end; empty: any of the three line ends.
 
     Raises:
-        InvalidInput: The text is not UTF-8, or the file is a workbook; the error may also come up while the caller reads.
+        InvalidInput: The text is not UTF-8, or the file is of another kind, such as a workbook; the error may also come up while
+            the caller reads.
     """
     with reading(path) as raw:
-        first = cast(io.BufferedReader, raw).peek(4)[:4]
-        if first == _ZIP:
-            raise InvalidInput(f"{path} is a workbook or another zip archive; save its sheet as CSV (UTF-8)")
+        first = cast(io.BufferedReader, raw).peek(10)[:10]
+        other = next((what for what, begin in _CONTENTS.items() if re.match(begin, first, re.DOTALL)), None)
+        if other is not None:
+            raise InvalidInput(f"{path} {other}")
         wide = first[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", errors)
         with io.TextIOWrapper(raw, encoding=encoding, errors=errors, newline=newline) as text:

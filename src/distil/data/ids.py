@@ -23,6 +23,8 @@ from distil.data.table_files import JsonTable, Quoting, open_table
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
 
+_WHOLE: Final = re.compile(r"(-?\d+)\.0+|(\d{4}-\d\d-\d\d)[ T]00:00:00(?:\.0+)?")  # with digits that add nothing
+
 
 @dataclass(frozen=True, eq=False)
 class ListedIds:
@@ -90,7 +92,8 @@ class ListedIds:
         """The row of each id in a pool.
 
         An id matches the row with exactly that name. If there is none, it matches the only row whose name differs just in
-        surrounding blanks, in the encoding of accents or in a decimal ``.0``: file systems, spreadsheets and pandas change these.
+        surrounding blanks, in the encoding of accents, in a decimal ``.0`` or ``.00``, or in a time ``00:00:00``: file systems,
+        spreadsheets and pandas change these.
 
         Args:
             index: Name -> row, for a pool whose rows have names; None: ids are row numbers.
@@ -223,12 +226,17 @@ def note_on_case(labels: Iterable[str]) -> str:
 
 
 def normal(name: str) -> str:
-    """The form in which unequal ids are compared: without surrounding blanks, accents composed (NFC), 7 for 7.0.
+    """The form in which unequal ids are compared: without surrounding blanks, accents composed (NFC), 7 for 7.0 and 7.00.
+
+    A time at midnight is its date: pandas writes no times into csv where all of them are midnight.
 
     Bytes that are not UTF-8 are read as Windows-1252, in which spreadsheets write csv.
     """
     text = unicodedata.normalize("NFC", (name if name.isascii() else _decoded(name)).strip())
-    return text[:-2] if text.endswith(".0") and text[:-2].removeprefix("-").isdecimal() else text
+    if not text.endswith("0"):
+        return text
+    whole = _WHOLE.fullmatch(text)
+    return text if whole is None else whole[1] or whole[2]
 
 
 def _decoded(name: str) -> str:
@@ -479,11 +487,16 @@ def ids_in(table: Table, own: str, rows: Rows, cells: Sequence[object], *, asked
         asked: Whether the user named this column as the ids.
 
     Raises:
-        InvalidInput: An id is missing or occurs twice.
+        InvalidInput: An id is missing, is a list or a dict, or occurs twice.
     """
     missing = next((place for place, cell in zip(rows.places, cells, strict=True) if is_no_text(cell)), None)
     if missing is not None:
         raise InvalidInput(f"{table.where(missing)}: the id is missing; fill it in or take the {table.unit} out")
+    nested = next((place for place, cell in enumerate(cells) if isinstance(cell, (list, dict))), None)
+    if nested is not None:
+        raise InvalidInput(
+            f"{table.where(rows.places[nested])}: expected a text or a number as id, got {cells[nested]!r:.60}"
+        )
     names = [text_in(table, cell) for cell in cells]
     if not asked and own == table.index:
         if names == [str(row) for row in range(len(names))]:

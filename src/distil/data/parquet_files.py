@@ -69,7 +69,7 @@ class ParquetTable(Table):
                 if numbers and len(batch):
                     blocks.add(self._floats(batch, numbers, start, hint), self.where(start))
                 for name in kept:
-                    cells[name] += batch.column(name).to_pylist()
+                    cells[name] += _cells(batch.column(name))
                 start += len(batch)
         if start != size:
             raise InvalidInput(f"{self.path} is damaged: expected {size:,} rows, got {start:,}; write it again")
@@ -169,6 +169,15 @@ def _counting(index: Any, size: int, columns: Collection[str]) -> tuple[str, ran
             if numbers != range(size) and len(numbers) == size and name not in columns:
                 return name, numbers
     return None
+
+
+def _cells(column: Any) -> list[Any]:  # noqa: ANN401 - an array of pyarrow
+    """The values of a column; numbers of less than double precision are those of their text, as a csv file would hold them."""
+    types = optional("pyarrow", "reading Parquet").types
+    if not (types.is_float32(column.type) or types.is_float16(column.type)):
+        return cast(list[Any], column.to_pylist())
+    kind = column.type.to_pandas_dtype()
+    return [None if value is None else float(str(kind(value))) for value in column.to_pylist()]
 
 
 def _decoded(column: Any) -> Any:  # noqa: ANN401 - an array of pyarrow
