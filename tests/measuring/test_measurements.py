@@ -2,6 +2,7 @@
 
 import itertools
 from contextlib import nullcontext
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -341,19 +342,48 @@ def test_counts_of_words_are_features():
 
 
 def test_whole_numbers_for_a_module_of_measurements(net, x, refuses, subtests):
-    """Scoring and training refuse them alike, and say what helps; floating-point numbers of any precision are taken."""
-    for dtype in [torch.uint8, torch.int64, torch.bool]:
+    """Scoring and training read tables of them as numbers, and refuse bytes alike, which may be pixels of another scale."""
+    for dtype in [torch.int8, torch.int16, torch.int32, torch.int64, torch.bool]:
         with subtests.test(dtype=dtype):
             whole = (x * 9).to(dtype)
-            hint = "x.float() / 255" if dtype == torch.uint8 else "x.float()"
-            parts = ("SmallNet cannot be called with numbers of " + str(dtype), hint)
-            with refuses(UnsupportedModel, *parts):
-                select("margin_sampling", net, whole, 5)
-            learner = Learner(whole, net, "margin_sampling", num_classes=CLASSES, fit=FitConfig(n_epoch=1))
-            learner.label([0, 1, 2], [0, 1, 2])
-            with refuses(UnsupportedModel, *parts):
-                learner.fit()
-            assert len(select("margin_sampling", lambda b: net(b.float()), whole, 5)) == 5
+            expected, found = (_picks_and_weights(net, data) for data in (whole.float(), whole))
+            assert found[0] == expected[0]
+            torch.testing.assert_close(found[1], expected[1], rtol=0, atol=0)
+            double = deepcopy(net).double()
+            picks = [select("badge", double, data, 5).tolist() for data in (whole.double(), whole)]
+            assert picks[0] == picks[1]
+    whole, parts = (x * 9).to(torch.uint8), ("SmallNet cannot be called with numbers of torch.uint8", "x.float() / 255")
+    with refuses(UnsupportedModel, *parts):
+        select("margin_sampling", net, whole, 5)
+    learner = Learner(whole, net, "margin_sampling", num_classes=CLASSES, fit=FitConfig(n_epoch=1))
+    learner.label([0, 1, 2], [0, 1, 2])
+    with refuses(UnsupportedModel, *parts):
+        learner.fit()
+    assert len(select("margin_sampling", lambda b: net(b.float()), whole, 5)) == 5
+
+
+def _picks_and_weights(net, data):
+    """The picks of an attack, and the weights after a training of a copy."""
+    learner = Learner(data, deepcopy(net), "badge", num_classes=CLASSES, fit=FitConfig(n_epoch=2), rng=0)
+    learner.label(range(6), [0, 1, 2] * 2)
+    learner.fit()
+    picks = select("adversarial_bim", net, data, 3).tolist() + select("bald_dropout", net, data, 3, rng=0).tolist()
+    return picks + learner.query(3).tolist(), learner.module.state_dict()
+
+
+def test_a_module_that_encodes_whole_numbers_itself_gets_them(seeded):
+    class OneHot(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(15, CLASSES)
+
+        def forward(self, x):
+            return self.head(nn.functional.one_hot(x, 5).flatten(1).float())
+
+    codes = torch.from_numpy(np.random.default_rng(0).integers(5, size=(N, 3)))
+    net = seeded(OneHot)
+    expected = select("badge", net.head, nn.functional.one_hot(codes, 5).flatten(1).float(), 5).tolist()
+    assert select("badge", net, codes, 5).tolist() == expected
 
 
 def test_tokens_stay_whole_numbers(seeded):

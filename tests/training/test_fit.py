@@ -960,12 +960,16 @@ def test_lists_of_numbers_are_rows():
     same(one, two)
 
 
-def test_whole_numbers_for_a_module_of_measurements_are_refused(case, refuses):
-    for dtype in [torch.uint8, torch.int64, torch.bool]:
+def test_whole_numbers_for_a_module_of_measurements_are_numbers_but_bytes_are_refused(case, refuses):
+    x, y = blobs()
+    for dtype in [torch.int64, torch.bool]:
         with case(dtype):
-            x, y = blobs()
-            with refuses(UnsupportedModel, f"Sequential cannot be called with numbers of {dtype}", "x.float()"):
-                fit(net(), x.to(dtype), y, FitConfig(n_epoch=1), num_classes=3, rng=RNG)
+            one, two = net(), net()
+            fit(one, x.to(dtype), y, FitConfig(n_epoch=1), num_classes=3, rng=RNG)
+            fit(two, x.to(dtype).double(), y, FitConfig(n_epoch=1), num_classes=3, rng=RNG)
+            same(one, two)
+    with refuses(UnsupportedModel, "Sequential cannot be called with numbers of torch.uint8", "x.float()"):
+        fit(net(), x.to(torch.uint8), y, FitConfig(n_epoch=1), num_classes=3, rng=RNG)
 
 
 def test_errors_of_a_module_that_takes_tokens_pass_through():

@@ -90,7 +90,7 @@ def check_minibatch(batch: Any, ids: Sequence[Any]) -> None:  # noqa: ANN401 - a
 def explain_failed_call(module: nn.Module, x: object, error: Exception) -> None:
     """Raise UnsupportedModel if a call failed for a reason that is known; return otherwise.
 
-    Whole numbers are passed to a module unchanged, since they may be token ids.
+    Images and sequences of whole numbers are passed to a module unchanged, since they may be pixels or token ids.
     """
     if isinstance(error, (torch.OutOfMemoryError, DistilError)):
         return

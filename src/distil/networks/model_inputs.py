@@ -135,7 +135,7 @@ def placed(x: Any, device: torch.device, dtype: torch.dtype | None, *, arrays: b
     Args:
         x: The inputs.
         device: The device.
-        dtype: The dtype; whole numbers, which may be token ids, are kept.
+        dtype: The dtype; whole numbers are kept; see ``TorchNetwork.as_called``.
         arrays: Whether NumPy arrays of numbers become tensors too.
     """
     if arrays and isinstance(x, np.ndarray) and x.dtype.kind in "fiub":
@@ -146,6 +146,12 @@ def placed(x: Any, device: torch.device, dtype: torch.dtype | None, *, arrays: b
     if isinstance(x, Tensor):
         return x.to(device, dtype if dtype is not None and x.is_floating_point() else x.dtype, non_blocking=True)
     return _each(x, lambda value: placed(value, device, dtype, arrays=arrays))
+
+
+def is_table_of_whole_numbers(x: object) -> bool:
+    """Whether inputs are rows of whole numbers or booleans, (B, D); not of bytes."""
+    whole = isinstance(x, Tensor) and not x.is_floating_point() and not x.is_complex() and x.dtype != torch.uint8
+    return whole and x.dim() == 2
 
 
 def _each(x: Any, change: Callable[[Any], Any]) -> Any:  # noqa: ANN401

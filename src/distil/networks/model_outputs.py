@@ -186,6 +186,16 @@ class ModelOutputs:
         """Drop the embedding of the last pass, which would keep its autograd graph in memory."""
         self._seen.clear()
 
+    def accepts(self, x: Any) -> bool:  # noqa: ANN401
+        """Whether the model can be called with a few of these rows."""
+        try:
+            self._read(first_rows(x, TRIED_ROWS))
+        except (RuntimeError, TypeError, ValueError, IndexError):
+            return False
+        finally:
+            self.forget()
+        return True
+
     def find_out(self, x: Any) -> None:  # noqa: ANN401
         """Call the model with a few of these rows, check what it returns and find its head; done once.
 

@@ -14,11 +14,18 @@ from distil.networks.base import LABELS, Differentiable, HasInputs, Network, Out
 from distil.networks.dropout import Draw
 from distil.networks.dropout_samples import DropoutSamples
 from distil.networks.functions import Function
-from distil.networks.model_inputs import check_differentiable, inputs_of, parameters_of, placed
+from distil.networks.model_inputs import (
+    check_differentiable,
+    inputs_of,
+    is_table_of_whole_numbers,
+    parameters_of,
+    placed,
+)
 from distil.networks.model_outputs import ModelOutputs
 from distil.networks.module_state import check_initialized, evaluating, placement, unwrapped
 from distil.networks.output_kinds import OutputKind, activated
 from distil.networks.timm_and_transformers import class_names
+from distil.rng import Rng
 from distil.system.runtime import Runtime
 from distil.tasks import Task
 
@@ -87,6 +94,7 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         )
         self._samples = DropoutSamples(self.module, self._probs)
         self._device, self._dtype = torch.device("cpu"), torch.float32  # those of the module while it is asked
+        self._converts: bool | None = None  # whether tables of whole numbers are converted; None: not known yet
 
     def __repr__(self) -> str:
         return f"TorchNetwork({type(self.module).__name__}: {self._outputs!r})"
@@ -163,9 +171,23 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         """
         return self._outputs.in_training(module, x)
 
+    def as_called(self, x: Any) -> Any:  # noqa: ANN401
+        """Inputs as the module is called with them: whole numbers in the precision of the module if it can read no others.
+
+        These are tables of numbers, (B, D). Ids of embedding layers stay whole numbers, and so do bytes, which may be pixels of
+        another scale than the model's.
+        """
+        if not is_table_of_whole_numbers(x) or isinstance(self.module, Function):
+            return x
+        converted = x.to(placement(self.module)[1])
+        if self._converts is None:
+            with evaluating(self.module, None), torch.no_grad(), Rng(0).scope():
+                self._converts = not self._outputs.accepts(x) and self._outputs.accepts(converted)
+        return converted if self._converts else x
+
     def _inputs(self, batch: Any) -> Any:  # noqa: ANN401
         x = inputs_of(batch, self._read, self.module, self._parameters)
-        return placed(x, self._device, self._dtype, arrays=not isinstance(self.module, Function))
+        return self.as_called(placed(x, self._device, self._dtype, arrays=not isinstance(self.module, Function)))
 
     def _probs(self, x: Any) -> Tensor:  # noqa: ANN401
         logits = self._outputs.logits(x)

@@ -321,6 +321,7 @@ class _Training:
         if self.transform is not None:
             x = self.transform(x)
         x = placed(x, self.device, self._dtype, arrays=True)
+        x = x if self.read is not None else self.network.as_called(x)
         try:
             with self._watched() if n == 1 else nullcontext():
                 logits = self._read(x)
