@@ -17,6 +17,7 @@ from distil.system.runtime import Runtime
 
 _FRAME: Final = Path("the data frame")  # what messages call it
 _INDEX: Final = "__index_level_0__"  # as pandas calls an index without a name in Parquet
+_SHOWN: Final = 3  # ids in a message
 _MISSING: Final = ("NAType", "NaTType")  # missing values of pandas, which is not imported here
 
 
@@ -102,6 +103,48 @@ def check_same_order(value: object, names: Sequence[str], what: str, others: str
             f"{what}: the index has the ids of {others} in another order: it begins with {own[0]!r}, not {names[0]!r}; reorder it "
             "with .loc[...], or pass .to_numpy() if the order is right and the index is not"
         )
+
+
+def check_same_ids(value: object, ids: Sequence[Any], what: str, others: str) -> None:
+    """Refuse a frame or column of pandas whose index has other ids than the rows that it goes with, or has them in another order.
+
+    An index without any of the ids, and of another type, is no list of ids: numbers of rows, for example, where ids are texts.
+
+    Args:
+        value: Any argument of a caller.
+        ids: The ids of the other rows.
+        what: The caller's name for the value.
+        others: The caller's name for the other rows.
+    """
+    names = list(map(as_name, ids))
+    check_same_order(value, names, what, others)
+    own = row_names(value) or []
+    strange = [name for name in own if as_name(name) not in {*names}]
+    comparable = len(strange) < len(own) or not {*map(type, own)}.isdisjoint(map(type, ids))
+    if strange and comparable:
+        shown = ", ".join(map(repr, ids[:_SHOWN])) + (", ..." if len(ids) > _SHOWN else "")
+        raise InvalidInput(
+            f"{what}: the index has {strange[0]!r}, which is not among {others} ({shown}); select their rows with .loc[...], or "
+            "pass .to_numpy() if the order is right and the index is not"
+        )
+
+
+def without_index(value: Any) -> Any:  # noqa: ANN401 - any argument of a caller
+    """The array of a frame or column of pandas; any other value unchanged."""
+    return value.to_numpy() if isinstance(value, Series) and isinstance(value, _Indexed) else value
+
+
+def in_pairs(ids: object, labels: Any, what: str) -> Any:  # noqa: ANN401 - any arguments of a caller
+    """Labels without their index if it is that of the column of ids, from the same frame; else unchanged.
+
+    Raises:
+        InvalidInput: Both indexes have the same names, in another order.
+    """
+    index = names_in_index(ids, counted=True)
+    if index is None:
+        return labels
+    check_same_order(labels, index, what, "the examples")
+    return without_index(labels) if names_in_index(labels) == index else labels
 
 
 class FrameTable(Table):

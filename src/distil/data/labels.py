@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from typing import Any
@@ -13,8 +14,7 @@ from torch import Tensor
 
 from distil.data.arrays import as_columns, called, check_rows, one_axis, scalar, take
 from distil.data.cells import with_control
-from distil.data.frames import check_same_order
-from distil.data.ids import as_name
+from distil.data.frames import Frame, check_same_ids
 from distil.errors import InvalidInput, nearest
 from distil.tasks import Task
 
@@ -126,12 +126,12 @@ def as_labels(
         advice: The end of the message for a text or name that is not a class, where none is like it; default: a general one.
 
     Raises:
-        InvalidInput: The number of labels is wrong, a label is missing (None, NaN or an empty text), or it is not a class; or a
-            Series has the names of the examples as its index, in another order.
+        InvalidInput: The number of labels is wrong, a label is missing (None, NaN or an empty text), or it is not a class; or the
+            index of a Series has other ids than the examples, or has them in another order.
     """
     values = listed(labels, what, count)
     if ids is not None:
-        check_same_order(labels, list(map(as_name, called(ids, names))), what, "the labeled examples")
+        check_same_ids(labels, called(ids, names), what, "the labeled examples")
     if classes is not None and not isinstance(classes, range):
         plain = list(map(scalar, values.tolist()))
         if not column_labels or any(isinstance(label, str) for label in plain):
@@ -172,12 +172,12 @@ def as_targets(
         names: The caller's names of all positions; None: positions are the names.
 
     Raises:
-        InvalidInput: They are not numbers, one is missing or infinite, or their number is wrong; or a Series or data frame has the
-            names of the examples as its index, in another order.
+        InvalidInput: They are not numbers, one is missing or infinite, or their number is wrong; or the index of a Series or
+            data frame has other ids than the examples, or has them in another order.
     """
     if isinstance(labels, _NOT_LISTS):
         raise InvalidInput(f"{what} must be a list, one number for each example; got {_kind(labels)}")
-    check_same_order(labels, list(map(as_name, called(ids, names))), what, "the labeled examples")
+    check_same_ids(labels, called(ids, names), what, "the labeled examples")
     values = labels
     if isinstance(labels, (list, tuple, ValuesView)):
         values = [math.nan if label is None else label for label in labels]
@@ -212,6 +212,8 @@ def as_label_sets(
     Raises:
         InvalidInput: See :func:`as_targets`; or a number is neither 0 nor 1, or a name is not in ``classes``.
     """
+    if classes is not None and isinstance(labels, Frame):
+        check_columns(labels.columns, classes, what)
     if classes is not None and _hold_names(labels):
         labels = _rows_of_names(labels, what, list(classes), ids, names)
     found = as_targets(labels, what, count=count, ids=ids, names=names)
@@ -317,7 +319,9 @@ def as_classes(classes: Any, num_classes: int | None = None, what: str = "classe
 
 
 def check_columns(columns: Iterable[Any], classes: Sequence[Any], what: str) -> None:
-    """Refuse a table of probabilities whose columns have the names of the classes in another order: they are matched by place.
+    """Refuse a table whose columns have the names of the classes in another order: they are matched by place.
+
+    The names may have something in common before and after the classes, as in ``prob_cat`` and ``p(cat)``.
 
     Args:
         columns: The names of the columns of the table; other columns than those of classes may be among them, and names that count
@@ -326,12 +330,20 @@ def check_columns(columns: Iterable[Any], classes: Sequence[Any], what: str) -> 
         what: The caller's name for the table.
     """
     named = [_composed(str(each)) for each in classes]
-    own = [name for name in (_composed(str(column).strip()) for column in columns) if name in named]
-    if own != named and sorted(own) == sorted(named) and own != [str(place) for place in range(len(own))]:
-        raise InvalidInput(
-            f"{what}: the columns are named {', '.join(own[:_SHOWN])}, and the classes are {', '.join(named[:_SHOWN])}; name the "
-            "classes in the order of the columns"
-        )
+    given = [_composed(str(column).strip()) for column in columns]
+    first = re.compile(f"(?={re.escape(named[0])})")
+    affixes = {
+        (name[: at.start()], name[at.start() + len(named[0]) :]) for name in given for at in first.finditer(name)
+    }
+    for before, after in sorted(affixes):
+        expected = [before + name + after for name in named]
+        own = [name for name in given if name in expected]
+        counted = [f"{before}{place}{after}" for place in range(len(own))]
+        if own not in (expected, counted) and sorted(own) == sorted(expected):
+            raise InvalidInput(
+                f"{what}: the columns are named {', '.join(own[:_SHOWN])}, and the classes are {', '.join(named[:_SHOWN])}; name "
+                "the classes in the order of the columns"
+            )
 
 
 def classes_among(labels: Any, what: str, count: int) -> list[Any]:  # noqa: ANN401 - any argument of a caller

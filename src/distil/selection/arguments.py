@@ -28,7 +28,15 @@ from distil.data.arrays import (
 )
 from distil.data.cells import with_control
 from distil.data.examples import Data, LabeledSet, Rows, as_data, form_of, texts_in
-from distil.data.frames import Frame, FrameTable, check_same_order
+from distil.data.frames import (
+    Frame,
+    FrameTable,
+    check_same_ids,
+    check_same_order,
+    names_in_index,
+    row_names,
+    without_index,
+)
 from distil.data.headers import is_no_text
 from distil.data.ids import as_name
 from distil.data.labels import is_missing_label, listed
@@ -44,6 +52,7 @@ from distil.tasks import Task
 Labels = Any
 """One label per example: columns of the model's outputs, or names of classes that the model knows."""
 
+_SHOWN = 5  # columns in a sentence
 _CLASS = re.compile(r"\bclass (\d+)\b")
 
 RoleData = Ids | Data | LabeledSet | Mapping[Any, Any] | tuple[Ids | Array | Data, Labels]
@@ -56,6 +65,8 @@ def as_pool(data: Any, names: Any) -> IdReader:  # noqa: ANN401 - any arguments 
     size = len(data)
     if names is None:
         return IdReader(size, as_names(_names_of(data, size), size, "data.names"), data)
+    if isinstance(data, Rows):
+        check_rows_match({"data": data.original, "names": names})
     names = as_names(names, size)
     if isinstance(data, Rows):
         check_same_order(data.original, list(map(as_name, names or ())), "data", "names")
@@ -162,7 +173,39 @@ def as_examples(
         own = as_data(examples, role)
         ids = torch.arange(len(own))
     _check_form(own, reader.data, role)
+    labels = labels_apart(own, labels, f"the labels of {role}")
     return Examples(own, ids, _listed(labels, role, ids, task), of_pool=False)
+
+
+def labels_apart(data: Data, labels: Labels, what: str) -> Labels:
+    """The labels of examples that are not of the pool, without an index.
+
+    Args:
+        data: The examples.
+        labels: Their labels, in any form.
+        what: The caller's name for the labels, for messages.
+
+    Raises:
+        InvalidInput: Both are of pandas, and the index of the labels is that of other examples, or in another order.
+    """
+    if isinstance(data, Rows):
+        check_same_order(labels, names_in_index(data.original, counted=True) or [], what, "the examples")
+        check_same_ids(labels, row_names(data.original) or [], what, "the examples")
+    return without_index(labels)
+
+
+def check_rows_match(passed: Mapping[str, object]) -> None:
+    """Refuse frames of which an index does not have the ids of another in the same order; ``passed``: argument -> array."""
+    indexes = {name: index for name, value in passed.items() if (index := names_in_index(value)) is not None}
+    for name, index in indexes.items():
+        first = next(iter(indexes))
+        check_same_order(passed[name], indexes[first], name, first)
+        other = next((each for each in index if each not in indexes[first]), None)
+        if other is not None:
+            raise InvalidInput(
+                f"{name}: the index has {other!r}, which is not in the index of {first}; pass the same rows in the same order, or "
+                ".to_numpy() if they are and the index is not right"
+            )
 
 
 def _listed(labels: Labels | None, role: str, ids: Tensor, task: Task) -> Labels | None:
@@ -224,6 +267,22 @@ def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - any argument of a
             f"n must be between 1 and {available:,}, the number of examples to choose from; got {count:,}"
         )
     return count
+
+
+def costs_of(costs: Any, reader: IdReader) -> Tensor:  # noqa: ANN401 - any argument of a caller
+    """The costs of the labels of a pool, (N,) float32."""
+    check_index_of_costs(costs, reader)
+    return as_costs(costs, size=reader.size)
+
+
+def check_index_of_costs(costs: Any, reader: IdReader) -> None:  # noqa: ANN401 - any argument of a caller
+    """Refuse costs in a Series whose index has other ids than the pool, or has them in another order."""
+    if isinstance(reader.data, Rows):
+        check_rows_match({"data": reader.data.original, "costs": costs})
+    if reader.names is None:
+        check_same_order(costs, list(map(str, range(reader.size))), "costs", "the pool")
+    else:
+        check_same_ids(costs, list(map(scalar, reader.names)), "costs", "the pool")
 
 
 def as_costs(costs: Any, name: str = "costs", *, size: int | None = None) -> Tensor:  # noqa: ANN401 - any argument of a caller
@@ -302,11 +361,26 @@ _TASKS: Mapping[str, tuple[Task, ...]] = {
 """Arguments that exist in some tasks only."""
 
 
+def numbers_in(value: object, name: str) -> tuple[object, tuple[str, ...]]:
+    """The columns of numbers of a data frame, as in tables in files, and a sentence if it has others; any other value unchanged.
+
+    Args:
+        value: The argument of a caller.
+        name: Its name.
+    """
+    if not (isinstance(value, Series) and len(value.shape) == 2 and isinstance(value, Frame)):  # lazy frames warn
+        return value, ()
+    values, _, _, read = table_values(FrameTable(value), None, None, Runtime())
+    left = [f"`{column}`" for column in value.columns if str(column) not in read]
+    listing = ", ".join(left[:_SHOWN]) + (", ..." if len(left) > _SHOWN else "")
+    return values, (f"{name}: read {counted(len(read), 'column')} of numbers and left out {listing}",) if left else ()
+
+
 def as_array(value: object, argument: str, called: str, task: Task = "classification") -> Array:
     """An array with its axes checked; its values are checked when they are read.
 
     Args:
-        value: The array, of any type; of a data frame, the columns of numbers, as in tables in files.
+        value: The array, of any type.
         argument: ``probs``, ``embeddings``, ``mc_probs``, ``predictions``, ``mc_predictions``, ``rewards`` or ``deviations``.
         called: The name of the array in messages.
         task: The task of the selection.
@@ -317,10 +391,6 @@ def as_array(value: object, argument: str, called: str, task: Task = "classifica
     if task not in _TASKS.get(argument, (task,)):
         tasks = " or ".join(f'task="{name}"' for name in _TASKS[argument])
         raise InvalidInput(f"{called} is for {tasks}, and the task is {task}; name the task, or leave {called} out")
-    if (
-        isinstance(value, Series) and len(value.shape) == 2 and isinstance(value, Frame)
-    ):  # in this order: lazy frames warn
-        value, *_ = table_values(FrameTable(value), None, None, Runtime())
     if argument in ("embeddings", "rewards", "deviations"):
         return checked_array(value, called, 2)
     if task == "regression":

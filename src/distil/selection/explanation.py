@@ -15,7 +15,7 @@ from distil.errors import InvalidInput
 from distil.functional.representatives import Assigned, assigned, represented
 from distil.measuring.source import ArraySource
 from distil.rng import Rng
-from distil.selection.arguments import as_array, as_candidates, as_names
+from distil.selection.arguments import as_array, as_candidates, as_names, numbers_in
 from distil.selection.ids import IdReader, split_pair
 from distil.signals import Embedding
 from distil.strategies.base import Selection
@@ -92,7 +92,7 @@ def explain(
         raise InvalidInput(
             f"selection must be a Selection, as select and select_from return, got {type(selection).__name__}"
         )
-    array = as_array(embeddings, "embeddings", "embeddings")
+    array = as_array(numbers_in(embeddings, "embeddings")[0], "embeddings", "embeddings")
     names = as_names(names, len(array))
     reader = IdReader(len(array), names)
     picks = reader.positions(selection, "selection")

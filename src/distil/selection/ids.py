@@ -15,7 +15,7 @@ from torch.utils.data import Subset
 
 from distil.data.arrays import Array, Series, is_array, one_axis, scalar
 from distil.data.examples import LabeledSet, Rows, same_data
-from distil.data.frames import check_same_order, is_index, names_in_index, own_index, values_of
+from distil.data.frames import check_same_order, in_pairs, is_index, names_in_index, own_index, values_of
 from distil.data.ids import as_name, matched
 from distil.errors import InvalidInput, nearest
 from distil.strategies.base import Selection
@@ -37,7 +37,7 @@ class IdReader:
       an index of pandas, which holds names.
     * Floating-point numbers are refused, even if they are whole.
     * Other values are looked up among the names. A text that is not among them is the only name that differs from it just in
-      blanks around it, in the encoding of accents or in a decimal ``.0``, as in files.
+      blanks around it, in the encoding of accents, in a decimal ``.0`` or a time ``00:00:00``, as in files.
     * A ``Selection``, a ``LabeledSet`` of the pool and the result of ``numpy.where(mask)`` are positions.
 
     Attributes:
@@ -285,7 +285,7 @@ def split_pair(value: Any, reader: IdReader, argument: str) -> tuple[Any, Any]: 
     if isinstance(value, Mapping):
         return list(value), list(value.values())
     if isinstance(value, tuple) and len(value) == 2 and not reader.is_one(value[0]):
-        return value
+        return value[0], in_pairs(*value, f"the labels of {argument}")
     if (
         isinstance(value, Series)
         and len(value.shape) == 1

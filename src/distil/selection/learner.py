@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from distil.data.arrays import Array, called, from_numpy, is_array
-from distil.data.examples import GivenData, LabeledSet, as_data
+from distil.data.examples import Data, GivenData, LabeledSet, as_data
+from distil.data.frames import in_pairs
 from distil.data.labels import as_given, labels_of
 from distil.data.minibatches import Collate, reader
 from distil.errors import DistilWarning, InvalidInput
@@ -25,7 +26,7 @@ from distil.networks.module_state import check_initialized
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import is_skorch, wrap
 from distil.rng import Rng, as_rng
-from distil.selection.arguments import as_collate, as_costs, as_pool, with_class_names
+from distil.selection.arguments import as_collate, as_pool, costs_of, labels_apart, with_class_names
 from distil.selection.estimator_fit import check_estimator_settings, fit_estimator
 from distil.selection.evaluate import evaluate
 from distil.selection.ids import Ids, split_pair
@@ -225,7 +226,7 @@ class Learner:
         self._retrain = retrain
         self._runtime = as_runtime(runtime)
         self._collate = as_collate(collate)
-        self._costs = None if costs is None else as_costs(costs, size=reader.size)
+        self._costs = None if costs is None else costs_of(costs, reader)
         self.module = self._built(self._build) if self._build else model
         num_classes, self._classes, self._columns_too = known_outputs(self.module, num_classes, classes, task)
         self.strategy = for_classes(strategy, num_classes)
@@ -265,12 +266,12 @@ class Learner:
                 f"validation must be a pair (inputs, labels) whose inputs are an array, got {type(validation).__name__}"
             )
         x = validation[0] if isinstance(validation[0], Tensor) else from_numpy(validation[0])
-        return x, self._columns_of(validation[1], "the labels of validation", len(x))
+        return x, self._columns_of(x, validation[1], "the labels of validation")
 
-    def _columns_of(self, labels: Any, what: str, count: int) -> Tensor:  # noqa: ANN401 - any argument of a caller
+    def _columns_of(self, x: Data, labels: Any, what: str) -> Tensor:  # noqa: ANN401 - any argument of a caller
         """Labels of examples apart from the pool, in the form that the model is trained on."""
         known: dict[str, Any] = {"classes": self._classes, "column_labels": self._columns_too}
-        return labels_of(self.task, labels, what, torch.arange(count), **known)
+        return labels_of(self.task, labels_apart(x, labels, what), what, torch.arange(len(x)), **known)
 
     def _trainer(
         self, config: FitConfig | HeadConfig | None, num_classes: int, own: Mapping[str, Any]
@@ -399,8 +400,7 @@ class Learner:
                 ids, or a pair (ids, labels).
             labels: One label per id; default: the labels in ``ids``.
         """
-        if labels is None:
-            ids, labels = split_pair(ids, self._ids, "ids")
+        ids, labels = split_pair(ids, self._ids, "ids") if labels is None else (ids, in_pairs(ids, labels, "labels"))
         if labels is None:
             raise InvalidInput("labels are missing; pass label(ids, labels), or a dict {id: label}")
         self.pool.record({"event": "labeled", "ids": self._read(ids, "ids", ordered=True), "labels": labels})
@@ -476,7 +476,7 @@ class Learner:
             ``distil.evaluation.metrics``.
         """
         examples = as_data(data)
-        y = self._columns_of(labels, "labels", len(examples))
+        y = self._columns_of(examples, labels, "labels")
         return evaluate(self.network, examples, y, self._runtime, self._collate)
 
     def state_dict(self) -> dict[str, Any]:

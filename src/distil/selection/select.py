@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distil.data.arrays import Array, precision_of
+from distil.data.arrays import Array, called, precision_of
 from distil.data.examples import GivenData
-from distil.data.frames import Frame, check_same_order, names_in_index, row_names
+from distil.data.frames import Frame, check_same_ids, check_same_order, in_pairs, row_names
 from distil.data.ids import as_name
 from distil.data.labels import as_classes, as_labels, check_columns, check_labels, labels_of
 from distil.data.minibatches import Collate
@@ -35,8 +35,12 @@ from distil.selection.arguments import (
     as_pool,
     check_array_data,
     check_arrays_serve,
+    check_index_of_costs,
+    check_rows_match,
     classes_in,
     common_size,
+    costs_of,
+    numbers_in,
     with_class_names,
     with_names,
     with_tokens,
@@ -134,7 +138,7 @@ def select(
     own_labeled = sets["labeled"].ids if "labeled" in sets and sets["labeled"].of_pool else None
     pool = as_candidates(candidates, exclude, own_labeled, reader)
     n, rng, elapsed = as_count(n, len(pool)), as_rng(rng, seed), as_elapsed(elapsed)
-    costs = None if costs is None else as_costs(costs, size=reader.size)
+    costs = None if costs is None else costs_of(costs, reader)
     if strategy.needs == Needs():
         for role, examples in sets.items():
             _check_unread(
@@ -258,7 +262,8 @@ def select_from(
     passed = {"probs": probs, "embeddings": embeddings, "mc_probs": mc_probs}
     passed |= {"predictions": predictions, "mc_predictions": mc_predictions}
     passed |= {"rewards": rewards, "deviations": deviations}
-    arrays = {name: as_array(value, name, name, task) for name, value in passed.items() if value is not None}
+    read = {name: numbers_in(value, name) for name, value in passed.items() if value is not None}
+    arrays = {name: as_array(value, name, name, task) for name, (value, _) in read.items()}
     if costs is not None:
         arrays["costs"] = as_costs(costs)
     if not arrays:
@@ -272,7 +277,7 @@ def select_from(
     if offsets is not None:
         arrays = with_tokens(arrays, offsets)
     size = common_size({name: len(array) for name, array in arrays.items() if name != "tokens"})
-    _check_rows_match({name: value for name, value in passed.items() if name in arrays})
+    check_rows_match({name: value for name, value in passed.items() if name in arrays} | {"names": names})
     if names is None:
         indexes = (row_names(value) for role, value in passed.items() if role in arrays)
         names = next((index for index in indexes if index is not None), None)
@@ -280,6 +285,7 @@ def select_from(
     for role in passed.keys() & arrays.keys():
         check_same_order(passed[role], list(map(as_name, names or ())), role, "names")
     reader = IdReader(size, names)
+    check_index_of_costs(costs, reader)
     labeled_ids, own_labels = (None, None) if labeled is None else split_pair(labeled, reader, "labeled")
     has_labels = labels is not None or own_labels is not None
     positions = None if labeled_ids is None else reader.positions(labeled_ids, "labeled", ordered=has_labels)
@@ -296,11 +302,12 @@ def select_from(
     given = {role: _rows_of(value, role, reader) for role, value in rows.items() if value is not None}
     if "validation" in given and given["validation"][1] is None:
         raise InvalidInput("validation has no labels; pass a dict {id: label}, or a pair (ids, labels)")
-    apart = {"labeled": labeled_embeddings, "query": query_embeddings, "private": private_embeddings}
-    labels = own_labels if labels is None else labels
+    separate = {"labeled": labeled_embeddings, "query": query_embeddings, "private": private_embeddings}
+    numbers = {role: numbers_in(value, f"{role}_embeddings") for role, value in separate.items() if value is not None}
+    labels = own_labels if labels is None else in_pairs(labeled, labels, "labels")
     if positions is not None:
         given["labeled"] = positions, None
-    for role in sorted(given.keys() & {role for role, value in apart.items() if value is not None}):
+    for role in sorted(given.keys() & numbers.keys()):
         raise InvalidInput(f"pass {role} (rows of the arrays) or {role}_embeddings (a separate array), not both")
     answers = given if positions is None else {**given, "labeled": (positions, labels)}
     known = None if classes is None else as_classes(classes, classes_in(arrays))
@@ -325,27 +332,14 @@ def select_from(
         arrays,
         pool,
         given,
-        {role: _of_width(role, value, arrays) for role, value in apart.items() if value is not None},
+        {role: _of_width(role, value, arrays) for role, (value, _) in numbers.items()},
         classes=known,
         names=names,
         task=task,
     )
     found = with_class_names(choose(strategy, sources, n, runtime, rng, elapsed), known)
-    return with_names(found, names).with_notes(notes)
-
-
-def _check_rows_match(passed: Mapping[str, object]) -> None:
-    """Refuse frames of which an index does not have the ids of another in the same order; ``passed``: argument -> array."""
-    indexes = {name: index for name, value in passed.items() if (index := names_in_index(value)) is not None}
-    for name, index in indexes.items():
-        first = next(iter(indexes))
-        check_same_order(passed[name], indexes[first], name, first)
-        other = next((each for each in index if each not in indexes[first]), None)
-        if other is not None:
-            raise InvalidInput(
-                f"{name}: the index has {other!r}, which is not in the index of {first}; pass the same rows in the same order, or "
-                ".to_numpy() if they are and the index is not right"
-            )
+    left_out = [note for _, sentences in (*read.values(), *numbers.values()) for note in sentences]
+    return with_names(found, names).with_notes((*left_out, *notes))
 
 
 def _check_unread(
@@ -357,7 +351,10 @@ def _check_unread(
     classes: Sequence[Any] | None = None,
 ) -> None:
     """Refuse missing and unknown labels also where no strategy reads them: their examples would count as labeled."""
-    if labels is None or task != "classification":
+    if labels is None:
+        return
+    check_same_ids(labels, called(ids, names), what, "the labeled examples")
+    if task != "classification":
         return
     if classes is None:
         check_labels(labels, what, ids, names)
@@ -371,9 +368,9 @@ def _rows_of(value: Any, role: str, reader: IdReader) -> tuple[Tensor, Any]:  # 
     return reader.positions(ids, role, ordered=labels is not None), labels
 
 
-def _of_width(role: str, own: Array, arrays: Mapping[str, Array]) -> Array:
+def _of_width(role: str, given: object, arrays: Mapping[str, Array]) -> Array:
     """Embeddings of examples that have no row in the arrays, (M, D), checked to have the width of the pool's."""
-    own = as_array(own, "embeddings", f"{role}_embeddings")
+    own = as_array(given, "embeddings", f"{role}_embeddings")
     if "embeddings" in arrays and own.shape[1] != arrays["embeddings"].shape[1]:
         raise InvalidInput(
             f"{role}_embeddings must have the {arrays['embeddings'].shape[1]} columns of embeddings, got {own.shape[1]}"
