@@ -318,7 +318,7 @@ def as_classes(classes: Any, num_classes: int | None = None, what: str = "classe
     return values
 
 
-def check_columns(columns: Iterable[Any], classes: Sequence[Any], what: str) -> None:
+def check_columns(columns: Iterable[Any], classes: Iterable[Any], what: str) -> None:
     """Refuse a table whose columns have the names of the classes in another order: they are matched by place.
 
     The names may have something in common before and after the classes, as in ``prob_cat`` and ``p(cat)``.

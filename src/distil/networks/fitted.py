@@ -152,7 +152,7 @@ class Fitted(Network, HasInputs):
             return stacked.mean(0)
         if len(self._weights) != len(votes) or bool((self._weights < 0).any()):
             return torch.full_like(stacked[0], torch.nan)
-        return torch.tensordot(self._weights / self._weights.sum(), stacked.double(), 1)
+        return torch.einsum("k,kbc->bc", self._weights / self._weights.sum(), stacked.double())
 
 
 def _weights_of(final: Any) -> Tensor | None:  # noqa: ANN401

@@ -150,8 +150,9 @@ def placed(x: Any, device: torch.device, dtype: torch.dtype | None, *, arrays: b
 
 def is_table_of_whole_numbers(x: object) -> bool:
     """Whether inputs are rows of whole numbers or booleans, (B, D); not of bytes."""
-    whole = isinstance(x, Tensor) and not x.is_floating_point() and not x.is_complex() and x.dtype != torch.uint8
-    return whole and x.dim() == 2
+    if not isinstance(x, Tensor) or x.dim() != 2:
+        return False
+    return not x.is_floating_point() and not x.is_complex() and x.dtype != torch.uint8
 
 
 def _each(x: Any, change: Callable[[Any], Any]) -> Any:  # noqa: ANN401

@@ -266,12 +266,12 @@ class Learner:
                 f"validation must be a pair (inputs, labels) whose inputs are an array, got {type(validation).__name__}"
             )
         x = validation[0] if isinstance(validation[0], Tensor) else from_numpy(validation[0])
-        return x, self._columns_of(x, validation[1], "the labels of validation")
+        return x, self._columns_of(x, len(x), validation[1], "the labels of validation")
 
-    def _columns_of(self, x: Data, labels: Any, what: str) -> Tensor:  # noqa: ANN401 - any argument of a caller
+    def _columns_of(self, x: Data, n: int, labels: Any, what: str) -> Tensor:  # noqa: ANN401 - any argument of a caller
         """Labels of examples apart from the pool, in the form that the model is trained on."""
         known: dict[str, Any] = {"classes": self._classes, "column_labels": self._columns_too}
-        return labels_of(self.task, labels_apart(x, labels, what), what, torch.arange(len(x)), **known)
+        return labels_of(self.task, labels_apart(x, labels, what), what, torch.arange(n), **known)
 
     def _trainer(
         self, config: FitConfig | HeadConfig | None, num_classes: int, own: Mapping[str, Any]
@@ -476,7 +476,7 @@ class Learner:
             ``distil.evaluation.metrics``.
         """
         examples = as_data(data)
-        y = self._columns_of(examples, labels, "labels")
+        y = self._columns_of(examples, len(examples), labels, "labels")
         return evaluate(self.network, examples, y, self._runtime, self._collate)
 
     def state_dict(self) -> dict[str, Any]:
