@@ -11,7 +11,7 @@ def verify(*, seed: int = 0) -> dict[str, Any]:
     """Check the promises of the library on this machine: intervals, tests, certificates, and strategies by brute force.
 
     Every check draws data of which the truth is known, and counts how often the library is wrong. The exit code is 1 if a promise
-    is broken. It takes a minute or so; docs/certainty.md shows the table.
+    is broken. It takes about 7 seconds of one core; docs/certainty.md shows the table.
 
     Args:
         seed: Seed of the data.

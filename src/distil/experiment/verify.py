@@ -59,7 +59,7 @@ class Check:
 
 
 def verify(seed: int = 0, runtime: Runtime | None = None) -> list[Check]:
-    """Check every promise; less than a minute on one core.
+    """Check every promise; about 7 seconds of one core.
 
     Args:
         seed: Seed of the data.
