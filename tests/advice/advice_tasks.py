@@ -89,9 +89,9 @@ def both():
     return "both"
 
 
-def embedded(manifest=None):
+def embedded(manifest=None, *, force=True):
     """Embeddings in shards, whose manifest has this text."""
-    distil.embed("texts.csv", model="m:f", shards="embedded")
+    distil.embed("texts.csv", model="m:f", shards="embedded", force=force)
     if manifest is not None:
         text("embedded/manifest.json", manifest)
     return read_column("embedded")
@@ -197,6 +197,11 @@ SHARDS = [
         lambda: read_column(shards(rows("a", 0, 12, ids=True), rows("b", 12, 24, ids=True))),
     ),
     ("write it again", lambda: embedded("{"), embedded),
+    (
+        "choose another folder for the shards, or replace it with force=True (--force)",
+        lambda: [text("embedded/manifest.json", '{"version": 2}'), embedded(force=False)],
+        embedded,
+    ),
     (
         "embed it into one file (--out)",
         lambda: embed_shards(Sizes(), "m:f", "lengths"),

@@ -451,7 +451,7 @@ def comparisons(
 
 def costs(runs: Runs) -> dict[str, Cost]:
     """The cost of every strategy some of whose runs hold the times of all of their steps; see ``untimed``."""
-    times = {label: {run.path.name: own for run in each if (own := _latest(run))} for label, each in runs.items()}
+    times = {label: {run.path.name: found for run in each if (found := _latest(run))} for label, each in runs.items()}
     alone: dict[str, float] = {}  # for each seed, the seconds of its first round in the run that trained it
     for own in times.values():
         for seed, entries in own.items():

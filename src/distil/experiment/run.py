@@ -94,8 +94,8 @@ class Run:
         damaged = [number for number, entry in enumerate(entries, 1) if not _is_time(entry)]
         if damaged:
             warnings.warn(
-                f"{path}, line {damaged[0]}: expected the time of a step; {len(damaged)} of {len(lines)} lines are damaged or altered "
-                "and are left out of times and memory",
+                f"{path}, line {damaged[0]}: expected the time of a step; {len(damaged)} of {len(lines)} lines are damaged or "
+                "altered and are left out of times and memory",
                 DistilWarning,
                 stacklevel=2,
             )
