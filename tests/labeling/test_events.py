@@ -60,7 +60,7 @@ WRONG = {
     "`ms` must be": [{**GOOD, "ms": ms} for ms in (-1, 0.5, True, "3", 2**53 + 1, float("nan"))],
     "`shown` of an event must be": [{**GOOD, "shown": "cat"}],
     "`shown` of an event has no field": [{**GOOD, "shown": {"gues": "cat"}}],
-    "`p` must be": [{**GOOD, "shown": {"p": p}} for p in (-0.1, 1.1, float("nan"), "1", True)],
+    "`p` must be": [{**GOOD, "shown": {"p": p}} for p in (-0.1, 1.1, float("nan"), 10**400, "1", True)],
     "`withheld` must be": [{**GOOD, "shown": {"withheld": 1}}],
     "`reason` must be": [{**GOOD, "shown": {"reason": 3}}],
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import uuid
 from collections.abc import Mapping
@@ -240,7 +239,7 @@ def _check_shown(shown: Shown) -> None:
         if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST):
             raise InvalidInput(f"`{name}` must be text of at most {_LONGEST} characters, got {value!r:.60}")
     number = isinstance(shown.p, (int, float)) and not isinstance(shown.p, bool)
-    if shown.p is not None and not (number and math.isfinite(shown.p) and 0 <= shown.p <= 1):
+    if shown.p is not None and not (number and 0 <= shown.p <= 1):  # NaN is in no range
         raise InvalidInput(f"`p` must be a probability from 0 to 1, got {shown.p!r:.60}")
     for name in ("withheld", "hidden"):
         if not isinstance(getattr(shown, name), bool):
