@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from distil.errors import InvalidInput, RunError
+from distil.errors import InvalidInput, RunError, counted
 from distil.labeling.items import Item
 from distil.labeling.rows import Row
 from distil.labeling.table_rows import label_records, read_rows, write_records
@@ -20,7 +20,7 @@ def write_folder(rows: Sequence[Row], items: Mapping[str, Item], folder: Path) -
     """Write a new folder: ``train/`` with the images and ``metadata.jsonl``, or ``data/train-00000-of-00001.parquet``.
 
     Raises:
-        InvalidInput: There are images and other items.
+        InvalidInput: There are images and other items, or an image is no longer in its place.
         RunError: The folder exists and holds something.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
@@ -32,23 +32,39 @@ def write_folder(rows: Sequence[Row], items: Mapping[str, Item], folder: Path) -
         write_records(label_records(rows, items), folder / "data" / "train-00000-of-00001.parquet")
         (folder / "README.md").write_text(_CARD, encoding="utf-8")
         return
-    records = []
-    for number, row in enumerate(images):
-        name = _file_name(row.id, Path(str(items[row.id].path)).suffix, number)
-        target = folder / "train" / name
+    lost = [row.id for row in images if not Path(str(items[row.id].path)).is_file()]
+    if lost:
+        raise InvalidInput(
+            f"{folder} was not written: {counted(len(lost), 'labeled image')} cannot be copied, because the files are gone; the "
+            f"first: {lost[0]!r}; put them back, add the folder to which they moved, or export to .csv, .jsonl or .parquet"
+        )
+    names = _file_names([row.id for row in images], items)
+    for row in images:
+        target = folder / "train" / names[row.id]
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(str(items[row.id].path), target)
-        records.append({"file_name": name, "id": row.id, "label": row.label})
+    records = [{"file_name": names[row.id], "id": row.id, "label": row.label} for row in images]
     write_records(records, folder / "train" / "metadata.jsonl")  # last, so that a folder with it is complete
 
 
-def _file_name(item: str, suffix: str, number: int) -> str:
-    """The id of an image where it can be a path below the folder, else a number."""
+def _file_names(ids: Sequence[str], items: Mapping[str, Item]) -> dict[str, str]:
+    """Id -> the name of the file of an image in the folder, different for each."""
+    taken = set(ids)
+    return {
+        item: _file_name(item, Path(str(items[item].path)).suffix, number, taken) for number, item in enumerate(ids)
+    }
+
+
+def _file_name(item: str, suffix: str, number: int, taken: Collection[str]) -> str:
+    """The id of an image where it can be a path below the folder, else a number that is no id."""
     path = PurePosixPath(item)
     fits = item.isprintable() and not path.is_absolute() and ".." not in path.parts and path.suffix == suffix
-    return (
-        item if fits and "\\" not in item and not path.name.startswith(("metadata.", ".")) else f"{number:06}{suffix}"
-    )
+    if fits and "\\" not in item and not path.name.startswith(("metadata.", ".")):
+        return item
+    name = f"{number:06}{suffix}"
+    while name in taken:
+        name = f"_{name}"
+    return name
 
 
 def read_folder(folder: Path) -> list[Row]:
