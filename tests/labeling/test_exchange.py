@@ -115,6 +115,49 @@ def test_the_layout_of_an_image_folder(tmp_path, of_images, images):
         export_labels(of_images, tmp_path / "hf", "huggingface")
 
 
+def test_an_image_folder_has_a_file_for_each_image(tmp_path):
+    """Also where an id cannot be the name of a file there, and its number is another id."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for n, name in enumerate(["000001.png", "metadata.png"]):
+        Image.new("RGB", (4, 4), (n * 200, 0, 0)).save(folder / name)
+    with Project.create(tmp_path / "p", classes=["cat"]) as project:
+        project.add(folder)
+        answers = [Event(kind="label", who="a", item=item, label="cat") for item in project.ids()]
+        project.record_all(answers)
+        export_labels(project, tmp_path / "hf", "huggingface")
+        lines = [json.loads(line) for line in (tmp_path / "hf/train/metadata.jsonl").read_text().splitlines()]
+        assert len(lines) == 2
+        for line in lines:
+            assert (tmp_path / "hf/train" / line["file_name"]).read_bytes() == (folder / line["id"]).read_bytes()
+        (folder / "000001.png").unlink()
+        with pytest.raises(InvalidInput, match=r"1 labeled image cannot be copied.*'000001\.png'"):
+            export_labels(project, tmp_path / "later", "huggingface")
+    assert not (tmp_path / "later").exists()
+
+
+def test_a_text_that_no_reader_of_csv_takes(tmp_path):
+    (tmp_path / "texts.jsonl").write_text(json.dumps({"id": "a", "text": "a" * 150_000}) + "\n")
+    with Project.create(tmp_path / "p", classes=["cat"]) as project:
+        project.add(tmp_path / "texts.jsonl")
+        project.record_all([Event(kind="label", who="a", item="a", label="cat")])
+        with pytest.raises(InvalidInput, match=r"has 150,000 characters.*write \.jsonl"):
+            export_labels(project, tmp_path / "x.csv")
+        assert export_labels(project, tmp_path / "x.jsonl") == 1
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x.parquet"])
+def test_classes_whose_names_differ_by_a_zero_behind_the_point(tmp_path, project, texts, name):
+    project.record_all([Event(kind="class_add", who="a", label=label) for label in ("1", "1.0")])
+    said = {"0": "1", "1": "1.0", "2": "1"}
+    project.record_all([Event(kind="label", who="a", item=item, label=label) for item, label in said.items()])
+    export_labels(project, tmp_path / name)
+    with Project.create(tmp_path / "other", classes=["1", "1.0"]) as other:
+        other.add(texts)
+        import_labels(other, tmp_path / name)
+        assert other.labels() == said
+
+
 def test_class_labels_of_a_data_set(tmp_path, project):
     """Numbers of a ``ClassLabel`` are its names, which ``datasets`` writes into the schema."""
     features = {"id": {"dtype": "string"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}

@@ -1,10 +1,12 @@
 """Sheets: filled in by parts, answered twice, opened in spreadsheets."""
 
 import csv
+import json
 
 import pytest
 
 from distil.errors import InvalidInput
+from distil.labeling.events import Event
 from distil.labeling.exchange import import_labels
 from distil.labeling.handing_out import random_order
 from distil.labeling.project import Project
@@ -250,3 +252,26 @@ def test_a_workbook_is_refused_in_words(project, sheet):
     book.write_bytes(b"PK\x03\x04 [Content_Types].xml")
     with pytest.raises(InvalidInput, match=r"is a workbook or another zip archive; save its sheet as CSV \(UTF-8\)"):
         answer_sheet(project, book)
+
+
+def test_classes_whose_names_differ_by_a_zero_behind_the_point(project, sheet):
+    project.record_all([Event(kind="class_add", who="anna", label=label) for label in ("1", "1.0")])
+    ids = fill(sheet, {0: {"label": "1"}, 1: {"label": "1.0"}, 2: {"label": " 1.0 "}})
+    answer_sheet(project, sheet)
+    assert [project.labels()[item] for item in ids[:3]] == ["1", "1.0", "1.0"]
+
+
+def test_a_sheet_of_long_texts_can_be_answered(tmp_path):
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"id": i, "text": i * 150_000}) + "\n" for i in "ab"))
+    with Project.create(tmp_path / "p", classes=["cat"]) as project:
+        project.add(tmp_path / "texts.jsonl")
+        path = tmp_path / "long.csv"
+        write_sheet(project, path, "anna", 2, random_order())
+        ids = fill(path, {0: {"label": "cat"}})
+        assert answer_sheet(project, path).recorded == 1
+        assert project.labels() == {ids[0]: "cat"}
+
+
+def test_a_sheet_of_a_project_without_items(tmp_path):
+    with Project.create(tmp_path / "p") as project, pytest.raises(InvalidInput, match="has no items yet; add some"):
+        write_sheet(project, tmp_path / "sheet.csv", "anna", 2, random_order())

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from distil.data.ids import normal
 from distil.errors import InvalidInput
 from distil.labeling.events import DECISION
 from distil.labeling.items import Item
 from distil.labeling.project import Project
 from distil.labeling.recording import no_class
 from distil.labeling.rows import Imported, Row, import_rows
-from distil.labeling.spreadsheets import meant
+from distil.labeling.spreadsheets import ClassNames, meant
 from distil.labeling.table_rows import cells_of, contents, write_records
 from distil.labeling.truth import Truth
 
@@ -95,12 +94,12 @@ def decide_sheet(project: Project, path: str | Path, who: str) -> Imported:
     from distil.data.table_files import open_table
 
     table = open_table(existing(Path(path).expanduser()), (COLUMN,), errors="surrogateescape")
-    known = {normal(name): present for name, present in project.known_classes.items()}
+    known = ClassNames(project.known_classes)
     listed = {item for item, truth in project.truths().items() if truth.tied or truth.flagged or truth.decided}
     ids, rows = set(project.ids()), []
     for place, (item, label) in cells_of(table, [table.known("id"), table.known(COLUMN)]):
-        label = normal(label)
-        name = known.get(label) or meant(label, known.values())
+        label = label.strip()
+        name = known.in_spreadsheets(label)
         if label and name is None:
             raise InvalidInput(f"{table.where(place)}: {no_class(label, project.classes)}")
         written = meant(item, listed) if label and item not in listed else None

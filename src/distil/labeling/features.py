@@ -20,7 +20,7 @@ from distil.data.pools import pool_of_images, pool_of_texts, stamp_of
 from distil.embedding.embed import embed
 from distil.embedding.encoders import PIXELS
 from distil.errors import InvalidInput, counted
-from distil.labeling.items import Item
+from distil.labeling.items import NO_ITEMS, Item
 from distil.system.runtime import Runtime, as_runtime
 
 COMPONENTS: Final = 64
@@ -94,7 +94,7 @@ def item_features(
     items = [item for item in items if not item.gone]
     kinds = sorted({item.kind for item in items})
     if not kinds:
-        raise InvalidInput("the project has no items yet; add some with `distil project add`")
+        raise InvalidInput(NO_ITEMS)
     if len(kinds) > 1:
         raise InvalidInput(
             f"a model needs items of one kind, and the project has {' and '.join(kinds)}; make a project for each kind, or "

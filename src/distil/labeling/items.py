@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+NO_ITEMS: Final = "the project has no items yet; add some with `distil project add`"
+"""What is said where something is to be done with the items of a project that has none."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from distil.errors import InvalidInput
 from distil.labeling.events import DECISION, Event
 from distil.labeling.fold import Answer
 from distil.labeling.project import Project
+from distil.labeling.spreadsheets import ClassNames
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class _Import:
         self._answers = dict(project.state().answers)
         said = project.truths().items()
         self._labels = {item: truth.label or _TIE for item, truth in said if truth.votes or truth.decided}
-        self._classes = {normal(name): present for name, present in project.known_classes.items()}
+        self._classes = ClassNames(project.known_classes)
         self._known = 0
         self._conflicts: list[tuple[str, str, str]] = []
 
@@ -132,7 +133,7 @@ class _Import:
     def _events(self, item: str, row: Row) -> list[Event]:
         """What a row adds to the project; nothing for what is known or contradicts it."""
         if row.label is not None:  # other programs change blanks, accents, and 7 to 7.0
-            row = replace(row, label=self._classes.setdefault(normal(row.label), normal(row.label)))
+            row = replace(row, label=self._classes.find(row.label) or self._classes.add(normal(row.label)))
         if row.who is None and row.label is not None and item in self._labels:
             self._compare(item, self._labels[item], row.label)
             return []

@@ -10,14 +10,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distil.data.ids import normal
+from distil.data.workbooks import LONGEST
 from distil.errors import InvalidInput, nearest
 from distil.labeling.events import Event, Shown
 from distil.labeling.handing_out import Selector, hand_out
-from distil.labeling.items import Item
+from distil.labeling.items import NO_ITEMS, Item
 from distil.labeling.project import Project
 from distil.labeling.recording import no_class
-from distil.labeling.spreadsheets import is_spreadsheet_form, meant
+from distil.labeling.server.excerpts import excerpt
+from distil.labeling.spreadsheets import ClassNames, is_spreadsheet_form, meant
 from distil.labeling.table_rows import cells_of, contents, write_records
 from distil.labeling.workbook_sheets import as_workbook
 from distil.system.files import FAULTS_OF_FILES, publish, replacing
@@ -67,7 +68,8 @@ def write_sheet(
 
     The columns are ``id``; ``text`` or ``file``, where the items have one; ``label`` and ``answer``, to fill in; ``who``; and
     ``key``, by which each row counts once. A workbook also has a column ``picture``, if the items are images, and
-    lists of the classes and answers to pick from. The items stay with the person until the sheet is answered or they are released.
+    lists of the classes and answers to pick from. Texts of more than 32,767 characters are cut. The items stay with the person
+    until the sheet is answered or they are released.
 
     Args:
         project: The project.
@@ -81,12 +83,14 @@ def write_sheet(
             until then, in the folder ``sheets``: a person who fills in a sheet is to see no guess.
 
     Raises:
-        InvalidInput: The file exists, or no item may be handed out to this person.
+        InvalidInput: The file exists, the project has no items, or none may be handed out to this person.
         MissingPackage: The file is a workbook and openpyxl is not installed.
     """
     path = Path(path).expanduser()
     if path.exists():
         raise InvalidInput(f"{path} exists, and may hold answers; choose another name")
+    if not project.ids():
+        raise InvalidInput(NO_ITEMS)
     is_workbook = path.suffix.lower() == ".xlsx"
     if is_workbook:
         optional("openpyxl", f"writing {path.name}")  # before a model is fitted
@@ -104,7 +108,7 @@ def write_sheet(
             choices = {"label": project.classes, "answer": WORDS}
             publish(path, as_workbook(records, items, choices, path.name))
         else:
-            write_records(records, path)
+            write_records([record | _cut_text(record) for record in records], path)
     except BaseException:
         project.release(ids, who, who)
         raise
@@ -129,6 +133,12 @@ def _records(sheet: str, items: Sequence[Item], who: str) -> list[dict[str, Any]
         {"id": item.id, **content, **blank, "key": _key(sheet, item.id)}
         for item, content in zip(items, contents(items), strict=True)
     ]
+
+
+def _cut_text(record: Mapping[str, Any]) -> dict[str, str]:
+    """The text of a row, if it has one, as long as a cell may be: readers of csv refuse longer ones, which spreadsheets split."""
+    text = record.get("text")
+    return {} if text is None else {"text": excerpt(text, LONGEST - 1)}
 
 
 def _key(sheet: str, item: str) -> str:
@@ -182,7 +192,7 @@ class _Sheet:
 
     def __init__(self, project: Project, new_classes: bool) -> None:
         self._project, self._new_classes = project, new_classes
-        self._known = {normal(name): name for name in project.known_classes}
+        self._known = ClassNames({name: name for name in project.known_classes})
         self._by_hash = {_hash(name): name for name in project.ids()}
         self._ids = set(self._by_hash.values())
         self._people = {who for _, who in (*project.leases(), *project.answers())}
@@ -246,13 +256,13 @@ class _Sheet:
 
     def _class(self, label: str, who: str) -> str:
         """The name of a class; a new one if these are allowed."""
-        known = self._known.get(normal(label)) or meant(label, self._known.values())
+        known = self._known.in_spreadsheets(label)
         if known is None:
             if not self._new_classes:
                 raise InvalidInput(
                     f"{no_class(label, self._project.classes)}; correct the label, or allow new classes (--new-classes)"
                 )
-            self._known[normal(label)] = known = label
+            known = self._known.add(label)
             self.classes[label] = Event(kind="class_add", who=who, label=label)
         return known
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_DOWN, Context, Decimal
 
 from distil.data.cells import unescaped
@@ -11,6 +11,37 @@ from distil.data.ids import normal
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:[.,][0-9]{1,40})?(?:([eE])[+-]?[0-9]{1,3})?")
 _DIGITS = 15  # of a number in a spreadsheet; it writes zeros for the others
+
+
+class ClassNames:
+    """The classes of a project, found by labels as people and other programs write them.
+
+    Args:
+        known: Every name by which a label is understood -> the present name of its class.
+    """
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self._known = {normal(name): present for name, present in known.items()} | dict(known)
+
+    def find(self, label: str) -> str | None:
+        """The present name of the class: of the one that is written like this, or else in another form; None without one.
+
+        >>> names = ClassNames({"1": "1", "1.0": "1.0"})
+        >>> names.find("1"), names.find("1.0"), names.find("2.0")
+        ('1', '1.0', None)
+        """
+        label = label.strip()
+        return self._known.get(label) or self._known.get(normal(label))
+
+    def add(self, name: str) -> str:
+        """Let a new class be found; returns its name."""
+        self._known.setdefault(normal(name), name)
+        self._known[name] = name
+        return name
+
+    def in_spreadsheets(self, label: str) -> str | None:
+        """The class that :meth:`find` finds, or else the only one of whose name a spreadsheet makes this label."""
+        return self.find(label) or meant(label, self._known.values())
 
 
 def meant(cell: str, names: Iterable[str]) -> str | None:

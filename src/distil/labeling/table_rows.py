@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -60,6 +61,13 @@ def write_records(records: Sequence[dict[str, Any]], path: Path, *, force: bool 
 
 
 def _as_csv(records: Sequence[dict[str, Any]], name: str) -> bytes:
+    most = csv.field_size_limit()
+    long = next((cell for row in records for cell in row.values() if isinstance(cell, str) and len(cell) > most), None)
+    if long is not None:
+        raise InvalidInput(
+            f"{name} was not written: the text {long!r:.60} has {len(long):,} characters, and readers of csv take at most {most:,} "
+            "in a cell; write .jsonl or .parquet"
+        )
     return csv_text([list(records[0]), *(list(record.values()) for record in records)], name).encode(
         errors="surrogateescape"
     )

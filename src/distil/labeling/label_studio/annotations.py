@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from distil.data.ids import normal
 from distil.errors import InvalidInput, nearest
 from distil.labeling.events import LABEL_STUDIO, Event, Shown, check_name
 from distil.labeling.label_studio.remote import Task
 from distil.labeling.label_studio_json import CONTROL, choice_in
+from distil.labeling.spreadsheets import ClassNames
 
 _MOST_SECONDS: Final = 1e9
 _VERSION: Final = "distil "
@@ -70,7 +70,7 @@ class Reader:
         shows_predictions: bool,
     ) -> None:
         self._items, self._people, self._new_classes = items, people, new_classes
-        self._classes = {normal(name): present for name, present in classes.items()}
+        self._classes, self._names = ClassNames(classes), classes.values()
         self._shows_predictions = shows_predictions
         self.added: list[str] = []
 
@@ -98,14 +98,14 @@ class Reader:
         return check_name("the name of a person (completed_by)", self._people.get(by, f"label-studio user {by}"))
 
     def _class(self, label: str) -> str:
-        known = self._classes.get(normal(label))
+        known = self._classes.find(label)
         if known is None:
             if not self._new_classes:
                 raise InvalidInput(
-                    f"the choice {label!r:.80} is no class of the project{nearest(label, self._classes.values())}; correct it, or "
+                    f"the choice {label!r:.80} is no class of the project{nearest(label, self._names)}; correct it, or "
                     "allow new classes (new_classes)"
                 )
-            known = self._classes[normal(label)] = check_name("the name of a class (choices)", label)
+            known = self._classes.add(check_name("the name of a class (choices)", label))
             self.added.append(known)
         return known
 
