@@ -96,7 +96,7 @@ def called():
     seen = []
     app = typer.Typer(rich_markup_mode=None)
     app.callback()(lambda: None)
-    add_command(app, "work", work, lambda given: seen.append(given) or 0)
+    add_command(app, "work", {"work": (work, lambda given: seen.append(given) or 0)})
 
     def call(*argv):
         typer.main.get_command(app).main(["work", *argv], standalone_mode=False)

@@ -146,7 +146,7 @@ def test_every_command_ends_in_a_line_whatever_happens(capsys, acts, case):
 
 
 def test_interrupted_before_the_command_line_is_read(capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_app", _sent(signal.SIGINT))
+    monkeypatch.setattr(cli, "_command", _sent(signal.SIGINT))
     assert main(["project", "status", "p"]) == 130
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"\ndistil: interrupted; {GOES_ON}\n")

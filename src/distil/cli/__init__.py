@@ -7,6 +7,7 @@ Exit codes: 0, done; 1, a run that cannot go on, a file that cannot be read or w
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
@@ -69,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             with terminable(), warnings.catch_warnings():
                 warnings.showwarning = _show_warning
-                command: Any = typer.main.get_command(_app())
+                terminal = sys.stdout.isatty() and shutil.get_terminal_size().columns >= _WIDE
+                command = _command(terminal)
                 if "_DISTIL_COMPLETE" in os.environ:
                     command(prog_name="distil")  # prints completions, and exits
                 context = typer.Context(command, info_name="distil", **command.context_settings)
@@ -93,22 +95,22 @@ def _done(command: Any, context: typer.Context, argv: list[str]) -> int:  # noqa
         return end.exit_code
 
 
-def _app() -> typer.Typer:
-    terminal = sys.stdout.isatty() and shutil.get_terminal_size().columns >= _WIDE
+@functools.cache  # making it takes 0.1 s
+def _command(terminal: bool) -> Any:  # noqa: ANN401 - typer has no public name for it
     app = typer.Typer(
         pretty_exceptions_enable=False,
         rich_markup_mode="rich" if terminal else None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(help="Deep active learning: which examples to label next.")(_options)
-    for name, (function, act) in _COMMANDS.items():
-        add_command(app, name, function, act)
+    for name in _COMMANDS:
+        add_command(app, name, _COMMANDS)
     for name, (text, commands) in _GROUPS.items():
         group = typer.Typer(help=text)
-        for each, (function, act) in commands.items():
-            add_command(group, each, function, act)
+        for each in commands:
+            add_command(group, each, commands)
         app.add_typer(group, name=name)
-    return app
+    return typer.main.get_command(app)
 
 
 def _print_version(asked: bool) -> None:

@@ -52,15 +52,16 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def add_command(app: typer.Typer, name: str, function: Callable[..., Any], act: Act) -> None:
-    """Add a command that takes the arguments of ``function`` as options, and ``--json`` and ``--verbose``.
+def add_command(app: typer.Typer, name: str, commands: Mapping[str, tuple[Callable[..., Any], Act]]) -> None:
+    """Add a command that takes the arguments of a function as options, and ``--json`` and ``--verbose``.
 
     Args:
         app: The application.
         name: The name of the command.
-        function: The function, whose result ``--json`` prints. Its positional arguments are positional in the command too.
-        act: What the command does without ``--json``.
+        commands: By name, the function, whose result ``--json`` prints, and what the command does without ``--json``. Positional
+            arguments of the function are positional in the command too.
     """
+    function, _ = commands[name]
     description, helps = documented(function)
     hints = get_type_hints(function)
     options = [_option(p, hints[p.name], helps.get(p.name)) for p in inspect.signature(function).parameters.values()]
@@ -71,7 +72,7 @@ def add_command(app: typer.Typer, name: str, function: Callable[..., Any], act: 
         if given.get("parameters"):
             given["parameters"] = parameters_of(given["parameters"])
         if not json:
-            return act(given)
+            return commands[name][1](given)
         document = function(**given)
         print_json(document)
         if "waiting" in document:
