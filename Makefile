@@ -27,6 +27,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[dev]"
 	touch $@ $(VENV)/.demo
 
+# Some 300 MB, for the tests of the executor ray alone; they skip, and say so, where it cannot be installed.
+$(VENV)/.ray: $(VENV)/.dev
+	if $(PIP) -e ".[ray]"; then touch $@; else echo "ray could not be installed" >&2; fi
+
 demo: $(VENV)/.demo
 	$(BIN)/distil run examples/digits.json --output runs/demo
 
@@ -49,7 +53,7 @@ fast: lint
 test: lint
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-slow: $(VENV)/.dev
+slow: $(VENV)/.ray
 	$(BIN)/python -m pytest -n auto -m slow
 
 # Lines and branches that the ordinary tests do not reach, on the terminal and in htmlcov/. A report, not a gate.

@@ -14,6 +14,7 @@ from distil.experiment.config.experiment_config import read_config
 from distil.experiment.outputs import write_results
 from distil.experiment.results import baselines_of, comparisons, costs, curves_of, finished_runs, identical
 from distil.experiment.suite import run_all
+from distil.system.executor import Processes
 
 HERE = Path(__file__).parent
 # Where classes are far from equally frequent, accuracy alone says little.
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> None:
         overrides = {"output": str(arguments.output / name), "data": arguments.data}
         config = read_config(HERE / "protocols" / f"{name}.json", {"experiment": overrides})
         start = time.perf_counter()
-        run_all(config, workers=arguments.workers)
+        run_all(config, executor=Processes(arguments.workers) if arguments.workers > 1 else None)
         took = time.perf_counter() - start
         write_results(config, page=True)
         table = (config.output / "results.md").read_text().split("\n", 2)[2]

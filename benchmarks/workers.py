@@ -12,6 +12,7 @@ from benchmarks.machine import write
 from benchmarks.protocol import HERE
 from distil.experiment.config.experiment_config import ExperimentConfig, read_config
 from distil.experiment.suite import run_all
+from distil.system.executor import Processes
 
 # Strategies, seeds and rounds of the part: about a minute with one worker.
 PARTS = {
@@ -55,7 +56,7 @@ def part(name: str, output: Path, data: str | None) -> ExperimentConfig:
 def timed(config: ExperimentConfig, workers: int) -> float:
     """Seconds of all runs, including the start of the processes."""
     start = time.perf_counter()
-    run_all(config, workers=workers)
+    run_all(config, executor=Processes(workers) if workers > 1 else None)
     return time.perf_counter() - start
 
 

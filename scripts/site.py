@@ -36,7 +36,7 @@ COPIED = [
 
 # The contents of the site. A page in docs/ that is in no list comes at the end of the last.
 CONTENTS = {
-    "Select": ["docs/guide", "docs/models", "docs/your-data", "docs/strategies", "docs/gallery"],
+    "Select": ["docs/guide", "docs/models", "docs/your-data", "docs/scale", "docs/strategies", "docs/gallery"],
     "Label": ["docs/labeling-page", "docs/labeling-tutorial", "docs/labeling", "docs/label-studio"],
     "Compare and decide": [
         "docs/comparing",

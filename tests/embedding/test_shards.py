@@ -1,5 +1,9 @@
 """Shards of embeddings: their rows are those of one file, only what is missing or damaged is embedded, and the manifest is last."""
 
+import pickle
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,8 @@ from distil.data.items import Items
 from distil.embedding import shards as module
 from distil.embedding.encoders import encoder_named
 from distil.embedding.shards import embed_shards
-from distil.errors import DataNotFound, DistilWarning, InvalidInput
+from distil.errors import DataNotFound, DistilWarning, InvalidInput, RunError
+from distil.system.executor import Executor
 
 
 @pytest.fixture
@@ -88,6 +93,75 @@ def test_parts_are_independent_and_the_last_writes_the_manifest(here):
     found, lengths = made(part=(1, 2))
     assert (sorted(lengths), found.missing, found.rows) == ([1, 2, 3, 4, 9, 10], (), 10)
     assert len(read_column("emb")) == 10
+
+
+class Elsewhere(Executor):
+    """Does tasks from the last to the first, after a copy of everything, as if in another process."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def map(self, prepare, work, tasks, report):
+        state = pickle.loads(pickle.dumps(prepare))()
+        self.loads = [id(state[0].encoder.load(state[1])) for _ in range(2)]
+        return [work(state, task, report) for task in reversed(tasks)][::-1]
+
+    def actors(self, make, keys):
+        raise NotImplementedError
+
+
+def test_an_executor_embeds_the_shards(here, monkeypatch):
+    found, lengths = made(executor=(executor := Elsewhere()), device="cpu")
+    assert (found.rows, found.dims, found.made, found.missing) == (10, 2, 10, ())
+    assert lengths == [9, 10, 5, 6, 7, 8, 1, 2, 3, 4]
+    assert executor.loads[0] == executor.loads[1]  # the model is loaded once
+    assert read_column("emb").values[:, 0].tolist() == list(range(1, 11))
+    found, lengths = made(part=(2, 2), executor=Elsewhere())
+    assert (found.made, lengths) == (0, [])
+    Path("emb").rename("emb-of-the-driver")
+    monkeypatch.setattr(module.Path, "mkdir", lambda *_, **__: None)  # as if made on another machine
+    with pytest.raises(RunError, match="has no folder emb; all machines must see the pool and the shards"):
+        made(executor=Elsewhere())
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_from_the_complete_shards(here):
+    """Its processes end with it; what they had finished is not embedded again."""
+    Path("sizes_of_shards.py").write_text(
+        "import time\n"
+        "def encode(texts):\n"
+        "    time.sleep(0.05)\n"
+        "    with open('calls', 'a') as file:\n"
+        "        file.writelines(f'{text}\\n' for text in texts)\n"
+        "    return [[len(text), 1] for text in texts]\n"
+    )
+    Path("pool.csv").write_text("id,text\n" + "".join(f"t{i},t{i:05}\n" for i in range(40_000)))
+    command = [
+        sys.executable,
+        "-m",
+        "distil",
+        "embed",
+        "pool.csv",
+        "--model",
+        "sizes_of_shards:encode",
+        "--shards",
+        "emb",
+    ]
+    command += ["--rows-per-shard", "4096", "--executor", "processes", "--workers", "2", "--no-progress"]
+    killed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not [*Path("emb").glob("*.npy")] and killed.poll() is None:
+        time.sleep(0.01)
+    assert killed.poll() is None
+    killed.kill()
+    killed.communicate()
+    time.sleep(0.5)  # the processes end by themselves
+    complete = [np.load(path) for path in sorted(Path("emb").glob("*.npy"))]
+    assert 0 < len(complete) < 10
+    before = len(Path("calls").read_text().split())
+    done = subprocess.run([*command, "--json"], check=True, capture_output=True, text=True)
+    assert '"rows": 40000' in done.stdout
+    assert len(read_column("emb")) == 40_000
+    assert len(Path("calls").read_text().split()) - before <= 40_000 - 4096 * len(complete)
 
 
 def test_another_pool_takes_the_manifest_away_until_all_its_shards_are_there(here):

@@ -21,6 +21,7 @@ from distil.experiment.provenance import fingerprint
 from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.experiment.suite import run_all
+from distil.system.executor import Processes
 from distil.training.linear_head import HeadConfig
 
 KINDS = ("cat", "dog", "eel")
@@ -220,8 +221,8 @@ def test_labels_that_someone_edited_are_not_replaced(here, capsys):
 @pytest.mark.slow
 def test_two_workers_give_the_same_results(here):
     path = saved()
-    for workers, output in ((1, "one"), (2, "two")):
-        assert run_all(read_config(path, {"experiment": {"output": output}}), workers=workers, progress=False)
+    for executor, output in ((None, "one"), (Processes(2), "two")):
+        assert run_all(read_config(path, {"experiment": {"output": output}}), executor=executor, progress=False)
     for label in ("random_sampling", "badge"):
         one, two = (here / output / label / "0" / "events.jsonl" for output in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()

@@ -20,6 +20,7 @@ from distil.experiment.directory import open_config
 from distil.experiment.outputs import write_results
 from distil.experiment.page.report import report_of
 from distil.experiment.suite import run_all
+from distil.system.executor import Processes
 
 NETWORK = {"architecture": "two_layer_net", "target_classes": 3, "hidden_units_1": 3}
 LOOP = {"strategies": ["random_sampling"], "budget": 3, "rounds": 2, "initial_points": 6}
@@ -149,7 +150,7 @@ def test_workers_refuse_data_that_changes_meanwhile(here, monkeypatch):
 
     monkeypatch.setattr(suite, "claim", then_edited)
     with pytest.raises(RunError, match=r"train\.csv \(dataset\.path\) has changed since out was begun"):
-        run_all(config, workers=2)
+        run_all(config, executor=Processes(2))
 
 
 def test_hashes_that_were_altered_are_refused(case, here):

@@ -13,6 +13,7 @@ from distil.experiment.results import run_path
 from distil.experiment.run import Run
 from distil.experiment.suite import run_all
 from distil.selection.oracle import Answers, Pending
+from distil.system.executor import Processes
 
 ANSWERING = """
 from distil.selection.oracle import Answers, Pending
@@ -117,8 +118,8 @@ def test_a_named_oracle_goes_on_under_its_name(small, answering):
 
 def test_a_named_oracle_is_asked_by_one_process(small, answering):
     made = small(experiment__oracle="answering:people")
-    with pytest.raises(InvalidInput, match="workers must be 1 with an oracle, got 2"):
-        run_all(made, workers=2)
+    with pytest.raises(InvalidInput, match="workers must be 1 with an oracle"):
+        run_all(made, executor=Processes(2))
 
 
 def test_a_name_that_cannot_be_imported_is_refused_before_any_work(small):

@@ -21,6 +21,7 @@ from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.experiment.suite import run_all
 from distil.selection.oracle import Pending, TrueLabels
+from distil.system.executor import Processes
 
 STRATEGIES = ["random_sampling", "badge", "margin_sampling"]
 WRITTEN = ("config.json", "results.csv", "results.md")
@@ -128,16 +129,14 @@ def test_the_oracle_is_asked_for_by_strategy_and_seed(several):
 def test_two_workers_give_the_bytes_of_one(config, run_files, trainings, tmp_path):
     one, two = config(), config(experiment__output=str(tmp_path / "two"))
     assert run_all(one)
-    assert run_all(two, workers=2)
+    assert run_all(two, executor=Processes(2))
     assert run_files(two.output) == run_files(one.output)
     assert [run[2] for run in trainings(two.output)].count(0) == 2
 
 
 def test_workers_cannot_have_an_oracle(config):
     with pytest.raises(InvalidInput, match="1 with an oracle"):
-        run_all(config(), workers=2, oracle=lambda *_: None)
-    with pytest.raises(InvalidInput, match="from 1"):
-        run_all(config(), workers=0)
+        run_all(config(), executor=Processes(2), oracle=lambda *_: None)
 
 
 def _alive(pids):

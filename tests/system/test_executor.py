@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from distil.errors import DistilWarning, RunError
-from distil.system.executor import Processes, Serial, executor_named
+from distil.system.executor import Processes, Serial
 
 
 def _nothing():
@@ -111,7 +111,7 @@ def _add(counter, message):
 
 
 def test_actors_in_this_process_keep_their_state():
-    with executor_named(None).actors(_Counter, [10, 20]) as actors:
+    with Serial().actors(_Counter, [10, 20]) as actors:
         assert dict(actors.ask(_add, {0: 1, 1: 2})) == {0: (11, os.getpid()), 1: (22, os.getpid())}
         assert dict(actors.ask(_add, {1: 2})) == {1: (24, os.getpid())}
     assert Serial().map(_nothing, _later, [4, 3], lambda _: None) == [True, False]

@@ -18,6 +18,7 @@ from PIL import Image
 import distil
 from distil.data.array_files import read_column
 from distil.data.ids import read_ids
+from distil.distributed.ray import RayExecutor
 from distil.embedding.embed import embed
 from distil.errors import ConfigError, MissingPackage
 from distil.evaluation.compare import summarize
@@ -113,6 +114,7 @@ def _calls(folder: Path) -> dict[str, list[Callable[[], object]]]:
         "datasets": [lambda: distil.open_pool(saved)],
         "tensorboard": [lambda: TensorBoard(run)],
         "mlflow": [lambda: MLflow(run, "a", {})],
+        "ray": [RayExecutor],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from distil.cli.executors import ExecutorName, executor_named
 from distil.cli.experiments import advanced, configured, document_of, finish
 from distil.cli.options import PathLike, listed
 from distil.errors import ConfigError, nearest
@@ -26,7 +27,9 @@ def compare(
     retrain: str | Sequence[str] | None = None,
     full_data: bool = True,
     ceiling: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
+    executor: ExecutorName | None = None,
+    address: str | None = None,
     trust: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
@@ -54,7 +57,11 @@ def compare(
         full_data: Train on the whole pool too, once per seed.
         ceiling: Run a ceiling too, once per seed: each round keeps the best of 100 candidate selections, found with the true
             labels. The results then say which share of its gain over random sampling each strategy reaches.
-        workers: Processes that share the runs.
+        workers: Processes that share the work; default: 1, or with an executor one for each core.
+        executor: Where the work is done: in this process (serial), in processes of this machine, or in a Ray cluster (ray), whose
+            machines see the files at the same paths.
+        address: The head of the Ray cluster, ``HOST:PORT``; default: the cluster that was started on this machine, or else Ray is
+            started for this command.
         trust: Import the code that the output directory names, though you did not write its configuration.
         progress: Show a progress bar; default: when the output is a terminal.
 
@@ -81,7 +88,8 @@ def compare(
         track=track,
     )
     experiment = _fair(experiment, retrain=retrain, full_data=full_data, ceiling=ceiling)
-    return document_of(experiment, advanced(experiment, workers=workers, trust=trust, progress=progress, page=True))
+    where = executor_named(executor, address, workers)
+    return document_of(experiment, advanced(experiment, executor=where, trust=trust, progress=progress, page=True))
 
 
 def _fair(
@@ -103,6 +111,6 @@ def _fair(
 
 def act(given: dict[str, Any]) -> int:
     """Compare, and print the table."""
-    running = {name: given.pop(name) for name in ("workers", "trust", "progress")}
+    running = {name: given.pop(name) for name in ("workers", "executor", "address", "trust", "progress")}
     fair = {name: given.pop(name) for name in ("retrain", "full_data", "ceiling")}
     return finish(_fair(configured(**given), **fair), page=True, **running)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from distil.cli.executors import ExecutorName, executor_named
 from distil.cli.options import PathLike, optional_path, out_of, path_of, print_note, refuse_inputs
 from distil.cli.pools import OnError, Quoting, embedded, warn_of
 from distil.errors import InvalidInput, counted
+
+if TYPE_CHECKING:
+    from distil.system.executor import Executor
 
 
 def embed(
@@ -27,6 +31,9 @@ def embed(
     on_error: OnError = "raise",
     device: str | None = None,
     batch_size: int | None = None,
+    workers: int | None = None,
+    executor: ExecutorName | None = None,
+    address: str | None = None,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Embed images or texts into a file, or into a folder of shards.
@@ -47,6 +54,7 @@ def embed(
     A pool that is larger than one process should embed goes into a folder of shards, a file for every 65,536 items::
 
         distil embed images/ --model timm:resnet18 --weights resnet18.safetensors --shards emb/
+        distil embed images/ --model pixels --shards emb/ --executor processes
         seq 8 | xargs -P 8 -I K distil embed images/ --model pixels --shards emb/ --shard K/8
 
     Complete shards are not embedded again; one that was edited or damaged is kept under another name, and embedded again. Once all
@@ -69,6 +77,11 @@ def embed(
         on_error: Stop at an item that cannot be read (raise), or leave it out and list it (skip).
         device: The device of the model, such as ``cuda``.
         batch_size: Items in one forward pass.
+        workers: Processes that share the work; default: 1, or with an executor one for each core.
+        executor: Where shards are embedded: in this process (serial), in processes of this machine, or in a Ray cluster (ray),
+            whose machines see the files at the same paths. With device cuda, each process of a Ray cluster has a GPU.
+        address: The head of the Ray cluster, ``HOST:PORT``; default: the cluster that was started on this machine, or else Ray is
+            started for this command.
         progress: Show a progress bar; default: when the output is a terminal.
 
     Returns:
@@ -96,7 +109,10 @@ def embed(
         "progress": progress,
     }
     if shards is not None:
-        return _in_shards(path_of("pool", pool), model, path_of("shards", shards), rows_per_shard, shard, given)
+        where = executor_named(executor, address, workers, device=device)
+        return _in_shards(path_of("pool", pool), model, path_of("shards", shards), rows_per_shard, shard, where, given)
+    if executor is not None or workers is not None or address is not None:
+        raise InvalidInput("executor, workers and address share out shards; pass their folder too (--shards)")
     if shard is not None or rows_per_shard is not None:
         raise InvalidInput("shard and rows_per_shard belong to a folder of shards; pass it (--shards)")
     from distil.embedding.own_files import own_paths
@@ -111,14 +127,23 @@ def embed(
 
 
 def _in_shards(
-    pool: str, model: PathLike, folder: str, rows: int | None, part: str | None, given: dict[str, Any]
+    pool: str,
+    model: PathLike,
+    folder: str,
+    rows: int | None,
+    part: str | None,
+    executor: Executor | None,
+    given: dict[str, Any],
 ) -> dict[str, Any]:
     """Embed a pool into shards, and say what was done."""
     from distil.embedding.shards import ROWS_PER_SHARD, embed_shards
     from distil.system.runtime import Runtime
 
     given = dict(given)
-    runtime = Runtime(**{name: given.pop(name) for name in ("device", "batch_size", "progress")})
+    device = given.pop("device")
+    runtime = Runtime(
+        device=device if executor is None else None, batch_size=given.pop("batch_size"), progress=given.pop("progress")
+    )
     given |= {name: optional_path(name, given[name]) for name in ("weights", "ids")}
     blocked = Path(folder).expanduser()
     if blocked.exists() and not blocked.is_dir():
@@ -130,6 +155,8 @@ def _in_shards(
         rows_per_shard=ROWS_PER_SHARD if rows is None else rows,
         part=(1, 1) if part is None else _part(part),
         runtime=runtime,
+        executor=executor,
+        device=device,
         **given,
     )
     warn_of(found.skipped, f"the .info.json files in {folder}")

@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distil.cli.executors import ExecutorName, executor_named
 from distil.cli.options import PathLike, as_json, listed, optional_path, path_of, print_note
 from distil.errors import InvalidInput, argument
 
 if TYPE_CHECKING:
     from distil.experiment.config.experiment_config import ExperimentConfig
     from distil.experiment.oracles import MakeOracle
+    from distil.system.executor import Executor
 
 
 def configured(
@@ -64,7 +66,7 @@ def configured(
 def advanced(
     experiment: ExperimentConfig,
     *,
-    workers: int = 1,
+    executor: Executor | None = None,
     trust: bool = False,
     progress: bool | None = None,
     page: bool = False,
@@ -76,7 +78,7 @@ def advanced(
 
     with ExitStack() as projects:
         named = partial(_oracle_named, projects)
-        complete = run_all(experiment, named=named, workers=workers, trust=trust, progress=progress, say=say)
+        complete = run_all(experiment, named=named, executor=executor, trust=trust, progress=progress, say=say)
     return write_results(experiment, page=page) if complete else None
 
 
@@ -104,10 +106,18 @@ def document_of(experiment: ExperimentConfig, table: str | None) -> dict[str, An
 
 
 def finish(
-    experiment: ExperimentConfig, *, workers: int, trust: bool, progress: bool | None, page: bool = False
+    experiment: ExperimentConfig,
+    *,
+    workers: int | None,
+    executor: ExecutorName | None,
+    address: str | None,
+    trust: bool,
+    progress: bool | None,
+    page: bool = False,
 ) -> int:
     """Do what is left of an experiment and print its table."""
-    table = advanced(experiment, workers=workers, trust=trust, progress=progress, page=page, say=print_note)
+    where = executor_named(executor, address, workers)
+    table = advanced(experiment, executor=where, trust=trust, progress=progress, page=page, say=print_note)
     if table is None:
         print(f"Waiting for answers. When they are there: distil resume {argument(experiment.output)}")
     else:

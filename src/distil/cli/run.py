@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from distil.cli.executors import ExecutorName, executor_named
 from distil.cli.experiments import advanced, configured, document_of, finish
 from distil.cli.options import PathLike
 
@@ -19,7 +20,9 @@ def run(
     seeds: int | None = None,
     threads: int | None = None,
     track: str | Sequence[str] | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    executor: ExecutorName | None = None,
+    address: str | None = None,
     trust: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
@@ -41,7 +44,11 @@ def run(
         seeds: The number of seeds, in place of the file's: 0 to N-1.
         threads: Threads to compute with; default: the file's, or 1.
         track: Where to log every run as it goes, such as ``tensorboard`` or ``mlflow``; a list, or text with commas.
-        workers: Processes that share the runs.
+        workers: Processes that share the work; default: 1, or with an executor one for each core.
+        executor: Where the work is done: in this process (serial), in processes of this machine, or in a Ray cluster (ray), whose
+            machines see the files at the same paths.
+        address: The head of the Ray cluster, ``HOST:PORT``; default: the cluster that was started on this machine, or else Ray is
+            started for this command.
         trust: Import the code that the output directory names, though you did not write its configuration.
         progress: Show a progress bar; default: when the output is a terminal.
 
@@ -68,10 +75,11 @@ def run(
         threads=threads,
         track=track,
     )
-    return document_of(experiment, advanced(experiment, workers=workers, trust=trust, progress=progress))
+    where = executor_named(executor, address, workers)
+    return document_of(experiment, advanced(experiment, executor=where, trust=trust, progress=progress))
 
 
 def act(given: dict[str, Any]) -> int:
     """Run, and print the table."""
-    running = {name: given.pop(name) for name in ("workers", "trust", "progress")}
+    running = {name: given.pop(name) for name in ("workers", "executor", "address", "trust", "progress")}
     return finish(configured(**given), **running)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from distil.cli.executors import ExecutorName, executor_named
 from distil.cli.options import (
     PathLike,
     listed,
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from distil.selection.request import Arrays, Request
     from distil.selection.shown import Shown
     from distil.strategies import Strategy
+    from distil.system.executor import Executor
 
 _TOGETHER = "pool and model belong together: the model embeds it; pass both, or embeddings alone (--pool, --model, --embeddings)"
 _LISTS = ("labeled", "candidates", "exclude")
-ExecutorName = Literal["serial", "processes"]
 # Where arrays in memory belong.
 _ARRAYS = "; distil.select_from takes arrays"
 _IDS = "; distil.select_from takes ids and labels in memory"
@@ -45,7 +46,9 @@ def pick(
     probs: PathLike | None = None,
     mc_probs: PathLike | None = None,
     shards: PathLike | None = None,
+    workers: int | None = None,
     executor: ExecutorName | None = None,
+    address: str | None = None,
     offsets: PathLike | None = None,
     rewards: PathLike | None = None,
     deviations: PathLike | None = None,
@@ -116,7 +119,11 @@ def pick(
         mc_probs: A file of sampled class probabilities, (N, K, C).
         shards: A folder of shards (see ``distil embed``), each of which is read where it is measured: the picks are those of the
             whole pool. For strategies that score each row by itself, core_set and badge.
-        executor: Where the shards are read: one after the other in this process (serial), or in processes, one for each core.
+        workers: Processes that share the work; default: 1, or with an executor one for each core.
+        executor: Where the shards are read: one after the other in this process (serial), in processes of this machine, or in a Ray
+            cluster (ray), whose machines see the folder at the same path.
+        address: The head of the Ray cluster, ``HOST:PORT``; default: the cluster that was started on this machine, or else Ray is
+            started for this command.
         offsets: A file of the rows of probs at which the tokens (words, pixels, boxes) of each example begin, then the number of
             rows, (N + 1,): probs then has a row for each token, for strategies such as token_uncertainty.
         rewards: A file of the mean rewards of each prompt's responses, (N, R), for strategies such as delta_ucb.
@@ -190,6 +197,7 @@ def pick(
         write_picks,
     )
     from distil.strategies.registry import for_task
+    from distil.system.executor import Serial
     from distil.system.files import publish
     from distil.system.runtime import Runtime
 
@@ -220,11 +228,12 @@ def pick(
         flags = {"no_duplicates": no_duplicates, "explain": explain, "dry_run": dry_run}
         _refuse_with_shards([*unread, *(name for name, value in flags.items() if value)])
         lists = {name: [read_ids(path, quoting) for path in paths_of(name, paths[name], _IDS)] for name in _LISTS}
+        where = executor_named(executor, address, workers) or Serial()
         return _of_shards(
-            strategy, for_task(chooser, task), n, path_of("shards", shards), executor, lists, seed, path, force
+            strategy, for_task(chooser, task), n, path_of("shards", shards), where, lists, seed, path, force
         )
-    if executor is not None:
-        raise InvalidInput("executor says where shards are read; pass them too (--shards)")
+    if executor is not None or workers is not None or address is not None:
+        raise InvalidInput("executor, workers and address say where shards are read; pass them too (--shards)")
     why = out_of(explain, (".html", ".json"), "explain", inputs=inputs)
     if why is not None and embeddings is None and model is None:
         raise MissingSignal("explanations compare embeddings; pass them too (--embeddings)")
@@ -301,7 +310,7 @@ def _of_shards(
     strategy: Strategy,
     n: int,
     folder: str,
-    executor: str | None,
+    executor: Executor,
     lists: Mapping[str, Sequence[ListedIds]],
     seed: int,
     path: Path | None,
@@ -311,14 +320,13 @@ def _of_shards(
     from distil.data.ids import united
     from distil.distributed.select import pick_from_shards
     from distil.selection.from_files import refuse_other, write_picks
-    from distil.system.executor import executor_named
 
     if path is not None and not force:
         refuse_other(path)
     lists = {**lists, "labeled": [each.answered() for each in lists["labeled"]]}
     read = [each.note for several in lists.values() for each in several if each.note]
     given = {what: united(several) if several else None for what, several in lists.items()}
-    found = pick_from_shards(strategy, n, folder, executor_named(executor), seed=seed, **given)
+    found = pick_from_shards(strategy, n, folder, executor, seed=seed, **given)
     if path is not None and not write_picks(found.picks, path, force=force):
         read.append(f"{path} holds these picks already")
     document = {"strategy": name, "n": n, "seed": seed, "may_be_chosen": found.available}

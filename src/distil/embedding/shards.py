@@ -7,8 +7,10 @@ from the call that finds all shards complete.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +21,9 @@ from distil.data.table_files import Quoting
 from distil.embedding.embed import Embedded, OnError, embed, key_of_pool
 from distil.embedding.encoders import Encoder, encoder_named
 from distil.embedding.own_files import read_info
-from distil.errors import DistilError, InvalidInput, counted, whole_number
-from distil.system.runtime import Runtime
+from distil.errors import DistilError, InvalidInput, RunError, counted, whole_number
+from distil.system.executor import Executor, Report
+from distil.system.runtime import Runtime, as_runtime
 
 ROWS_PER_SHARD: Final = 65_536
 """Default number of items of a shard, and a multiple of 4,096, the rows that sums and draws run over at a time."""
@@ -66,6 +69,8 @@ def embed_shards(
     on_error: OnError = "raise",
     force: bool = False,
     runtime: Runtime | None = None,
+    executor: Executor | None = None,
+    device: str | None = None,
 ) -> Sharded:
     """Embed the items of a pool into a folder of shards, or those of one part of the shards.
 
@@ -84,31 +89,113 @@ def embed_shards(
         force: Replace files with the names of shards, and a manifest, that ``embed`` did not write, or that were edited. Without
             it, a shard that was edited or damaged is kept under another name, and embedded again.
         runtime: Device, minibatch size, progress bar.
+        executor: The processes that share the shards, each of which loads the model once; default: this one embeds all of them.
+            They see the pool, the model and the folder at the paths where this one sees them, and write the shards themselves.
+        device: The device of the model in each process of the executor, in place of the runtime's: this process may lack it.
 
     Raises:
         InvalidInput: See ``embed``; or a count is out of range, shards have embeddings of different widths, or the manifest in
             the folder is not one that this function wrote.
-        RunError: Another process is writing a shard of this part.
+        RunError: Another process is writing a shard of this part, or processes of the executor were lost again and again.
     """
     if whole_number(rows_per_shard, _BLOCK) is None or rows_per_shard % _BLOCK:
         raise InvalidInput(f"rows_per_shard must be a multiple of {_BLOCK:,}, got {rows_per_shard!r}")
     k, n = part
     if not 1 <= k <= n:
         raise InvalidInput(f"the part of the shards must be K/N with K from 1 to N, got {k}/{n}")
-    folder = Path(folder).expanduser()
+    folder, runtime = Path(folder).expanduser(), as_runtime(runtime)
     if not force:
         _check_manifest(folder)
-    items = items_of(open_pool(pool, column=column, ids=ids, quoting=quoting) if not isinstance(pool, Items) else pool)
-    encoder = model if isinstance(model, Encoder) else encoder_named(model, weights)
-    starts = range(0, len(items), rows_per_shard)
-    if k > len(starts):
-        raise InvalidInput(f"the pool has {counted(len(starts), 'shard')}, so there is no part {k} of {n}")
-    shards = [
-        _shard(folder, number, items.part(start, min(start + rows_per_shard, len(items))), encoder)
-        for number, start in enumerate(starts)
-    ]
-    found = [_embedded(shard, encoder, on_error, force, runtime) for shard in shards[k - 1 :: n]]
-    return _summed(folder, shards, found)
+    job = _Job(pool, model, folder, rows_per_shard, weights, column, ids, quoting, on_error, force, runtime, device)
+    opened = job.opened()
+    if k > len(opened.shards):
+        raise InvalidInput(f"the pool has {counted(len(opened.shards), 'shard')}, so there is no part {k} of {n}")
+    own = range(len(opened.shards))[k - 1 :: n]
+    if executor is None:
+        found = [opened.embedded(number, runtime) for number in own]
+    else:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with runtime.counting(len(own), "shards") as bar:
+            found = executor.map(partial(_in_process, job), _done, own, bar.update)
+    return _summed(job.folder, opened.shards, found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """The embedding of a pool into shards; the attributes are arguments of ``embed_shards``."""
+
+    pool: Any
+    model: str | Encoder
+    folder: Path
+    rows_per_shard: int
+    weights: str | Path | None
+    column: str | None
+    ids: str | Path | None
+    quoting: Quoting | None
+    on_error: OnError
+    force: bool
+    runtime: Runtime
+    device: str | None
+
+    def opened(self) -> _Opened:
+        """The shards of the pool, and the model."""
+        pool, model = self.pool, self.model
+        if not isinstance(pool, Items):
+            pool = open_pool(pool, column=self.column, ids=self.ids, quoting=self.quoting)
+        items = items_of(pool)
+        encoder = model if isinstance(model, Encoder) else encoder_named(model, self.weights)
+        shards = [
+            _shard(self.folder, number, items.part(start, min(start + self.rows_per_shard, len(items))), encoder)
+            for number, start in enumerate(range(0, len(items), self.rows_per_shard))
+        ]
+        return _Opened(self, shards, encoder)
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A job whose pool and model were opened.
+
+    Attributes:
+        job: The job.
+        shards: All shards of the pool.
+        encoder: The model.
+    """
+
+    job: _Job
+    shards: Sequence[_Shard]
+    encoder: Encoder
+
+    def embedded(self, number: int, runtime: Runtime) -> Embedded:
+        """Embed one shard, unless it is complete; a file of ``embed`` that was edited or damaged is kept, with a warning."""
+        shard = self.shards[number]
+        if not shard.is_named():
+            (shard.path.parent / MANIFEST).unlink(missing_ok=True)  # it would list files of another pool or model
+        job, aside = self.job, not self.job.force and bool(read_info(shard.path))
+        force, on_error = job.force, job.on_error
+        return embed(
+            shard.items, self.encoder, out=shard.path, on_error=on_error, force=force, aside=aside, runtime=runtime
+        )
+
+
+def _in_process(job: _Job) -> tuple[_Opened, Runtime]:
+    """What a process of an executor needs; it loads the model once, and has one core to decode images."""
+    if not job.folder.is_dir():
+        raise RunError(
+            f"the machine {platform.node()} has no folder {job.folder}; all machines must see the pool and the shards at the same "
+            "paths: write the shards to storage that they share"
+        )
+    runtime = replace(job.runtime, progress=False, num_workers=job.runtime.num_workers or 1)
+    if job.device is not None:
+        runtime = replace(runtime, device=job.device)
+    opened = job.opened()
+    return replace(opened, encoder=replace(opened.encoder, load=cache(opened.encoder.load))), runtime
+
+
+def _done(opened: tuple[_Opened, Runtime], number: int, report: Report) -> Embedded:
+    job, runtime = opened
+    embedded = job.embedded(number, runtime)
+    report(1)
+    return embedded
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,14 +224,6 @@ def _shard(folder: Path, number: int, items: Items, encoder: Encoder) -> _Shard:
             "this pool has no content or files to identify its shards by; embed it into one file (--out)"
         )
     return _Shard(folder / _name(number), items, key)
-
-
-def _embedded(shard: _Shard, encoder: Encoder, on_error: OnError, force: bool, runtime: Runtime | None) -> Embedded:
-    """Embed one shard, unless it is complete; a file of ``embed`` that was edited or damaged gets another name, with a warning."""
-    if not shard.is_named():
-        (shard.path.parent / MANIFEST).unlink(missing_ok=True)  # it would list files of another pool or model
-    aside = not force and bool(read_info(shard.path))
-    return embed(shard.items, encoder, out=shard.path, on_error=on_error, force=force, aside=aside, runtime=runtime)
 
 
 def _check_manifest(folder: Path) -> None:

@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,7 +29,7 @@ from tqdm.auto import tqdm
 
 from distil.data.labels import are_known
 from distil.datasets.data_set import DataSet
-from distil.errors import ConfigError, InvalidInput, RunBusy
+from distil.errors import ConfigError, InvalidInput, RunBusy, RunError
 from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.config.strategy_section import CEILING, FIRST_ROUND, FULL_DATA
@@ -39,9 +40,9 @@ from distil.experiment.identity import identity_of, spec_of
 from distil.experiment.loop import Experiment
 from distil.experiment.oracles import MakeOracle, oracle_of, with_oracle
 from distil.experiment.results import run_of, run_path
-from distil.experiment.run import Run
+from distil.experiment.run import CONFIG, Run
 from distil.experiment.split import split
-from distil.system.executor import Processes, Report
+from distil.system.executor import Executor, Report
 from distil.system.imports import named_object
 
 Task = tuple[str, int]
@@ -53,7 +54,7 @@ def run_all(
     *,
     oracle: MakeOracle | None = None,
     named: Callable[[str], MakeOracle] = named_object,
-    workers: int = 1,
+    executor: Executor | None = None,
     trust: bool = False,
     progress: bool | None = None,
     say: Callable[[str], None] | None = None,
@@ -69,7 +70,8 @@ def run_all(
         oracle: Strategy and seed -> the oracle that answers queries; default: the one that the configuration names, else the data
             set's own labels. The directory records it.
         named: Looks up the oracle that the configuration names; default: it is imported.
-        workers: Number of processes that share the runs. It does not change results: each run computes with ``config.threads``.
+        executor: The processes that share the runs; default: this one does them all. It does not change results: each run computes
+            with ``config.threads``. All see the output directory and the data at the paths where this one sees them.
         trust: Whether to import code that only the output directory names, though this user did not write its configuration.
         progress: Whether to show a progress bar; default: if stderr is a terminal.
         say: Called with each sentence that describes how the data was read, or what the call waits for.
@@ -80,9 +82,9 @@ def run_all(
     """
     config = with_oracle(to_run(config, trust=trust), oracle)
     asks = oracle or oracle_of(config, named)
-    if workers < 1 or (workers > 1 and asks is not None):
+    if executor is not None and asks is not None:
         raise InvalidInput(
-            f"workers must be {'a whole number from 1' if asks is None else '1 with an oracle'}, got {workers}"
+            "workers must be 1 with an oracle, and there must be no executor: it is asked by this process"
         )
     say = say or (lambda _: None)
     config, data, hashes = read_data(config)
@@ -102,11 +104,10 @@ def run_all(
         runs = _Runs(config, data, asks, bar)
         for task in tasks:
             runs.show(task, run_of(config, *task))  # an altered record ends here, before any training
-        if workers > 1:
-            prepare = partial(_prepared, config.document)
-            outcomes = Processes(workers).map(prepare, _advanced, tasks, bar.update)
-        else:
+        if executor is None:
             outcomes = [runs.advance(task) for task in tasks]
+        else:
+            outcomes = executor.map(partial(_prepared, config.document), _advanced, tasks, bar.update)
         for number, task in enumerate(tasks):
             if outcomes[number] is None:
                 say(f"waiting for {task[0]}, seed {task[1]}, which another command is running")
@@ -182,7 +183,13 @@ def _labels_known(data: DataSet, config: ExperimentConfig, seed: int, what: str,
 
 def _prepared(document: Mapping[str, Any]) -> tuple[ExperimentConfig, DataSet]:
     """What a worker process needs; it reads the data anew, and refuses data that has changed meanwhile."""
-    return read_data(parse_config(document))[:2]
+    config = parse_config(document)
+    if not (config.output / CONFIG).is_file():
+        raise RunError(
+            f"the machine {platform.node()} has no {config.output / CONFIG}; workers must see the output directory at that path: "
+            "choose one on storage that all machines share (--output)"
+        )
+    return read_data(config)[:2]
 
 
 def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: Task, report: Report) -> bool | None:

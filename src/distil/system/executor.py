@@ -29,8 +29,10 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 Report = Callable[[int], object]
 
+RESTARTS: Final = 3
+"""Times that a process may be lost during one task or one round of messages."""
+
 _SECONDS: Final = 0.1  # between two reads of the processes' reports
-_RESTARTS: Final = 3  # of one process during one round of messages
 
 
 class Actors(ABC, Generic[State]):
@@ -104,7 +106,9 @@ class _Here(Actors[State]):
 
 
 class Processes(Executor):
-    """Several processes of this machine. They are spawned, not forked, and end when this one ends, even if it is killed.
+    """Several processes of this machine, which divide its cores.
+
+    They are spawned, not forked, and end when this one ends, even if it is killed.
 
     Args:
         workers: Number of processes; at most one per task or actor is started.
@@ -112,6 +116,7 @@ class Processes(Executor):
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self._threads = max(1, (os.cpu_count() or 1) // workers)
 
     def map(
         self,
@@ -128,17 +133,20 @@ class Processes(Executor):
         context = multiprocessing.get_context("spawn")
         reports: multiprocessing.queues.SimpleQueue[int | Warning] = context.SimpleQueue()
         pool = ProcessPoolExecutor(
-            min(self.workers, len(tasks)), mp_context=context, initializer=_start, initargs=(prepare, work, reports)
+            min(self.workers, len(tasks)),
+            mp_context=context,
+            initializer=_start,
+            initargs=(self._threads, prepare, work, reports.put),
         )
         left: set[Future[Result]] = set()
         try:
             with _interrupts_later():
-                futures: list[Future[Result]] = [pool.submit(_do, task) for task in tasks]
+                futures: list[Future[Result]] = [pool.submit(do, task) for task in tasks]
             left = set(futures)
             while left:
                 done, left = wait(left, timeout=_SECONDS, return_when=FIRST_COMPLETED)
                 while not reports.empty():
-                    _passed_on(reports.get(), report)
+                    passed_on(reports.get(), report)
                 for future in done:
                     future.result()  # raises the error of the task at once
             return [future.result() for future in futures]
@@ -155,36 +163,35 @@ class Processes(Executor):
 
     @contextmanager
     def actors(self, make: Callable[[Task], State], keys: Sequence[Task]) -> Iterator[Actors[State]]:
-        """See ``Executor.actors``. The cores of the machine are divided between the processes."""
-        lanes = [_Lane(max(1, (os.cpu_count() or 1) // self.workers)) for _ in range(min(self.workers, len(keys)))]
+        """See ``Executor.actors``."""
+        lanes = [_ProcessLane(self._threads) for _ in range(min(self.workers, len(keys)))]
         try:
-            yield _InProcesses(make, keys, lanes)
+            yield InLanes(make, keys, lanes)
         finally:
             for lane in lanes:
                 lane.close()
 
 
-class _Lane:
-    """One process, started at its first call and again when it was killed.
+class LostProcess(RunError):
+    """A process ended before it had answered a call."""
 
-    Args:
-        threads: Number of threads that it computes with.
+
+class Lane(ABC):
+    """One process, started at its first call and again after it was lost.
 
     Attributes:
         restarts: Number of times that the process was ended.
         held: Numbers of the actors whose keys were sent to the present process.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self) -> None:
         self.restarts = 0
         self.held: set[int] = set()
-        self._threads = threads
-        self._pool: ProcessPoolExecutor | None = None
         self._running = weakref.WeakSet[Future[Any]]()  # calls of the present process
 
     def submit(self, *call: Any) -> Future[Any]:  # noqa: ANN401
-        """Call a function in the process; BrokenProcessPool if it was killed between two calls."""
-        future = self._process().submit(*call)
+        """Call a function of a module in the process; LostProcess if it was lost between two calls."""
+        future = self._submitted(*call)
         self._running.add(future)
         return future
 
@@ -195,14 +202,57 @@ class _Lane:
 
     def close(self) -> None:
         """End the process, with what it is doing."""
-        if self._pool is not None:
-            for process in (self._pool._processes or {}).values():
-                process.terminate()
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        if self._ended():
             self.restarts += 1
             self._running.clear()
             self.held.clear()
+
+    @abstractmethod
+    def result(self, future: Future[Any]) -> Any:  # noqa: ANN401
+        """The result of a call that has come to its end; LostProcess, or the error of the function."""
+
+    @abstractmethod
+    def _submitted(self, *call: Any) -> Future[Any]:  # noqa: ANN401
+        """See ``submit``."""
+
+    @abstractmethod
+    def _ended(self) -> bool:
+        """End the process; whether there was one."""
+
+
+class _ProcessLane(Lane):
+    """A process of this machine.
+
+    Args:
+        threads: Number of threads that it computes with.
+    """
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self._threads = threads
+        self._pool: ProcessPoolExecutor | None = None
+
+    def result(self, future: Future[Any]) -> Any:  # noqa: ANN401
+        """See ``Lane.result``."""
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            raise LostProcess("it was killed") from None
+
+    def _submitted(self, *call: Any) -> Future[Any]:  # noqa: ANN401
+        try:
+            return self._process().submit(*call)
+        except BrokenProcessPool:
+            raise LostProcess("it was killed") from None
+
+    def _ended(self) -> bool:
+        if self._pool is None:
+            return False
+        for process in (self._pool._processes or {}).values():
+            process.terminate()
+        self._pool.shutdown(cancel_futures=True)
+        self._pool = None
+        return True
 
     def _process(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -213,31 +263,38 @@ class _Lane:
         return self._pool
 
 
-class _InProcesses(Actors[State]):
-    """Actors that are distributed over processes in turn."""
+class InLanes(Actors[State]):
+    """Actors that are distributed over processes in turn.
 
-    def __init__(self, make: Callable[[Task], State], keys: Sequence[Task], lanes: Sequence[_Lane]) -> None:
+    Args:
+        make: See ``Executor.actors``.
+        keys: The keys of the actors.
+        lanes: The processes.
+    """
+
+    def __init__(self, make: Callable[[Task], State], keys: Sequence[Task], lanes: Sequence[Lane]) -> None:
         self._make = make
         self._keys = keys
         self._lanes = lanes
 
     def ask(self, work: Callable[[State, Any], Result], messages: Mapping[int, Any]) -> Iterator[tuple[int, Result]]:
-        """See ``Actors.ask``. A process that was killed is started again, and the messages that it had not answered are sent again.
+        """See ``Actors.ask``. A process that was lost is started again, and the messages that it had not answered are sent again.
 
         Raises:
-            RunError: A process was killed several times.
+            RunError: A process was lost several times.
         """
-        most = [lane.restarts + _RESTARTS for lane in self._lanes]
+        most = [lane.restarts + RESTARTS for lane in self._lanes]
         running = {self._sent(number, work, message): number for number, message in messages.items()}
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 number = running.pop(future)
                 place = number % len(self._lanes)
+                lane = self._lanes[place]
                 try:
-                    result = future.result()
-                except BrokenProcessPool:
-                    self._lanes[place].restart_after(future)
-                    if self._lanes[place].restarts > most[place]:
+                    result = lane.result(future)
+                except LostProcess:
+                    lane.restart_after(future)
+                    if lane.restarts > most[place]:
                         raise RunError(
                             "a worker process was killed several times, perhaps because memory ran out; run again with smaller "
                             "shards"
@@ -250,11 +307,11 @@ class _InProcesses(Actors[State]):
         lane = self._lanes[number % len(self._lanes)]
         try:
             return self._sent_to(lane, number, work, message)
-        except BrokenProcessPool:
+        except LostProcess:
             lane.close()
             return self._sent_to(lane, number, work, message)
 
-    def _sent_to(self, lane: _Lane, number: int, work: Callable[[State, Any], Any], message: Any) -> Future[Any]:  # noqa: ANN401
+    def _sent_to(self, lane: Lane, number: int, work: Callable[[State, Any], Any], message: Any) -> Future[Any]:  # noqa: ANN401
         """Send a message, with the actor's key if the process does not have it yet: it may be large."""
         key = None if number in lane.held else self._keys[number]
         future = lane.submit(_ask, self._make, key, number, work, message)
@@ -262,12 +319,7 @@ class _InProcesses(Actors[State]):
         return future
 
 
-def executor_named(name: str | None) -> Executor:
-    """The executor of that name: ``"processes"``, one for each core; None or ``"serial"``: this process."""
-    return Processes(os.cpu_count() or 1) if name == "processes" else Serial()
-
-
-def _passed_on(said: int | Warning, report: Report) -> None:
+def passed_on(said: int | Warning, report: Report) -> None:
     """Hand on what another process reported: steps, or a warning."""
     if isinstance(said, Warning):
         warnings.warn(said, stacklevel=3)
@@ -305,12 +357,27 @@ class _Worker(Generic[State, Task, Result]):
 _worker: _Worker[Any, Any, Any] | None = None
 
 
-def _start(prepare: Callable[[], Any], work: Callable[..., Any], reports: Any) -> None:  # noqa: ANN401
+def begin(
+    prepare: Callable[[], Any], work: Callable[[Any, Any, Report], Any], say: Callable[[int | Warning], None]
+) -> None:
+    """Make this process one that does tasks; arguments as for ``Executor.map``, and where reports and warnings go."""
     global _worker
-    warnings.showwarning = lambda message, category, *_, **__: reports.put(_portable(str(message), category))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the signal too, and stops this process
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = _Worker(prepare, work, reports.put)
+    warnings.showwarning = lambda message, category, *_, **__: say(_portable(str(message), category))
+    _worker = _Worker(prepare, work, say)
+
+
+def do(task: Any) -> Any:  # noqa: ANN401
+    """Do one task in a process that ``begin`` was called in."""
+    if _worker is None:
+        raise RuntimeError("no tasks have begun in this process")
+    return _worker.work(_worker.state(), task, _worker.report)
+
+
+def _start(
+    threads: int, prepare: Callable[[], Any], work: Callable[..., Any], say: Callable[[int | Warning], None]
+) -> None:
+    _start_lane(threads)
+    begin(prepare, work, say)
 
 
 def _portable(text: str, category: type[Warning]) -> Warning:
@@ -319,9 +386,9 @@ def _portable(text: str, category: type[Warning]) -> Warning:
 
 
 def _start_lane(threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the signal too, and stops this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import torch  # lazily: processes without actors need none
+    import torch  # lazily: the parent may need none
 
     torch.set_num_threads(threads)
 
@@ -333,12 +400,6 @@ def _ask(make: Callable[[Any], Any], key: Any, number: int, work: Callable[[Any,
     if number not in _states:
         _states[number] = make(key)
     return work(_states[number], message)
-
-
-def _do(task: Any) -> Any:  # noqa: ANN401
-    if _worker is None:
-        raise RuntimeError("the process was not started by Processes.map")
-    return _worker.work(_worker.state(), task, _worker.report)
 
 
 def _end_with_parent() -> None:

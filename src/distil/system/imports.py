@@ -81,6 +81,7 @@ EXTRAS = {
     "datasets": "hf",
     "tensorboard": "tensorboard",
     "mlflow": "mlflow",
+    "ray": "ray",
 }
 """Optional package -> the extra of distil that installs it."""
 

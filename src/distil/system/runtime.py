@@ -72,9 +72,16 @@ class Runtime:
 
     def bar(self, steps: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
         """``steps`` with a progress bar called ``what``, which appears after one second."""
-        hidden = not sys.stderr.isatty() if self.progress is None else not self.progress
-        bar: Iterable[T] = tqdm(steps, desc=what, total=total, delay=1.0, leave=False, disable=hidden)
+        bar: Iterable[T] = tqdm(steps, desc=what, total=total, delay=1.0, leave=False, disable=self._hidden)
         return bar
+
+    def counting(self, total: int, what: str) -> Any:  # noqa: ANN401 - tqdm
+        """A progress bar called ``what`` for ``total`` steps, which are counted with its ``update``; a context."""
+        return tqdm(total=total, desc=what, leave=False, disable=self._hidden)
+
+    @property
+    def _hidden(self) -> bool:
+        return not sys.stderr.isatty() if self.progress is None else not self.progress
 
 
 def as_runtime(runtime: Any) -> Runtime:  # noqa: ANN401 - any argument of a caller

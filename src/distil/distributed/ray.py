@@ -1,0 +1,286 @@
+"""An executor whose processes are those of a Ray cluster. This is the only file that imports Ray.
+
+Ray starts the processes and moves the messages. What a lost process means is decided here and in ``distil.distributed.crew``: Ray
+is not asked to restart a process or to repeat a call, because a process that comes back has lost its state.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager, redirect_stdout, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from distil.errors import RunError
+from distil.system.executor import (
+    RESTARTS,
+    Actors,
+    Executor,
+    InLanes,
+    Lane,
+    LostProcess,
+    Report,
+    Result,
+    State,
+    Task,
+    begin,
+    do,
+    passed_on,
+)
+from distil.system.imports import in_a_line, optional
+
+_SECONDS: Final = 0.5  # between two reads of the processes' reports
+
+
+class RayExecutor(Executor):
+    """Processes of a Ray cluster, which must have distil, and see the files at the same paths as this process.
+
+    Args:
+        address: ``HOST:PORT`` of the head of the cluster. Default: that in ``$RAY_ADDRESS``, or the cluster that was started on
+            this machine; without one, Ray is started on this machine for as long as there is work.
+        workers: Number of processes; default: one for each core of the cluster, or for each GPU. At most one per task or actor is
+            started. Each waits until its core or GPU is free.
+        gpus: Whether each process has a GPU of its own.
+    """
+
+    def __init__(self, address: str | None = None, workers: int | None = None, *, gpus: bool = False) -> None:
+        self._ray = optional("ray", "the executor ray")
+        self.address = address
+        self.workers = workers
+        self.gpus = gpus
+
+    def map(
+        self,
+        prepare: Callable[[], State],
+        work: Callable[[State, Task, Report], Result],
+        tasks: Sequence[Task],
+        report: Report,
+    ) -> list[Result]:
+        """See ``Executor.map``. A process has one task at a time, and the task of a process that was lost goes to another.
+
+        Raises:
+            RunError: There is no cluster, or several processes were lost during one task.
+        """
+        with self._lanes(len(tasks)) as lanes:
+            mailbox = self._ray.remote(_Mailbox).options(num_cpus=0, max_restarts=-1).remote()
+            shared = _Shared(lanes, (begin, prepare, work, partial(_say, mailbox)), tasks)
+            while shared.left:
+                shared.advance()
+                for said in _said(self._ray, mailbox):
+                    passed_on(said, report)
+            return shared.results()
+
+    @contextmanager
+    def actors(self, make: Callable[[Task], State], keys: Sequence[Task]) -> Iterator[Actors[State]]:
+        """See ``Executor.actors``."""
+        with self._lanes(len(keys)) as lanes:
+            yield InLanes(make, keys, lanes)
+
+    @contextmanager
+    def _lanes(self, most: int) -> Iterator[list[_RayLane]]:
+        """At most so many processes, which end with the context."""
+        with _joined(self._ray, self.address):
+            there = int(self._ray.cluster_resources().get("GPU" if self.gpus else "CPU", 0))
+            if not there and self.workers is None:
+                raise RunError(f"the Ray cluster has no {'GPUs; choose device cpu' if self.gpus else 'cores'}")
+            lanes = [_RayLane(self._ray, self.gpus) for _ in range(min(self.workers or there, most))]
+            try:
+                yield lanes
+            finally:
+                for lane in lanes:
+                    lane.close()
+
+
+@contextmanager
+def _joined(ray: Any, address: str | None) -> Iterator[None]:  # noqa: ANN401 - the module
+    """A context in which this process belongs to a cluster."""
+    if ray.is_initialized():  # by the caller's own program
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anyone
+    with _same_end():
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except Exception as error:  # Ray raises bare exceptions
+            where = "cannot start Ray" if address is None else f"cannot join the Ray cluster at {address}"
+            raise RunError(f"{where}: {in_a_line(error)}; `ray start` on each machine starts one") from error
+    try:
+        with redirect_stdout(sys.stderr):  # Ray prints what happens to processes
+            yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _same_end() -> Iterator[None]:
+    """A context that leaves the handler of SIGTERM, which Ray replaces, as it is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Process:
+    """A process of the cluster, as an actor of Ray.
+
+    Args:
+        folder: The folder that relative paths begin in, as in the process that started this one.
+    """
+
+    def __init__(self, folder: str) -> None:
+        if Path(folder).is_dir():
+            os.chdir(folder)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
+        """The result of a function."""
+        return function(*arguments)
+
+
+class _RayLane(Lane):
+    """A process of the cluster.
+
+    Args:
+        ray: The module.
+        gpus: Whether the process has a GPU of its own.
+    """
+
+    def __init__(self, ray: Any, gpus: bool) -> None:  # noqa: ANN401
+        super().__init__()
+        self._ray = ray
+        self._gpus = gpus
+        self._actor: Any = None
+
+    def result(self, future: Future[Any]) -> Any:  # noqa: ANN401
+        """See ``Lane.result``."""
+        errors = self._ray.exceptions
+        try:
+            return future.result()
+        except errors.RayTaskError as error:
+            raise error.cause from None
+        except (errors.RayActorError, errors.ObjectLostError) as error:
+            raise LostProcess(str(error)) from None
+
+    def _submitted(self, *call: Any) -> Future[Any]:  # noqa: ANN401
+        if self._actor is None:
+            # Processes that replace others reserve no core: they find a place though the cluster has become smaller.
+            cores = int(not self._gpus and not self.restarts)
+            kind = self._ray.remote(_Process)
+            options = {"num_cpus": cores, "num_gpus": int(self._gpus), "scheduling_strategy": "SPREAD"}
+            self._actor = kind.options(max_restarts=0, **options).remote(os.getcwd())
+        future: Future[Any] = self._actor.call.remote(*call).future()
+        return future
+
+    def _ended(self) -> bool:
+        if self._actor is None:
+            return False
+        self._ray.kill(self._actor)
+        self._actor = None
+        return True
+
+
+class _Shared:
+    """Tasks that several processes share.
+
+    Args:
+        lanes: The processes.
+        first: The call that a process begins with.
+        tasks: The tasks.
+    """
+
+    def __init__(self, lanes: Sequence[_RayLane], first: tuple[Any, ...], tasks: Sequence[Any]) -> None:
+        self._first = first
+        self._tasks = tasks
+        self._todo = deque(range(len(tasks)))
+        self._results: dict[int, Any] = {}
+        self._idle: list[_RayLane] = []
+        self._lost: Counter[int | _RayLane] = Counter()
+        self._running: dict[Future[Any], tuple[_RayLane, int | None]] = {}
+        for lane in lanes:
+            self._begin(lane)
+
+    @property
+    def left(self) -> int:
+        """Number of tasks that are not done."""
+        return len(self._tasks) - len(self._results)
+
+    def results(self) -> list[Any]:
+        """The results of all tasks, in their order."""
+        return [self._results[number] for number in range(len(self._tasks))]
+
+    def advance(self) -> None:
+        """Wait a moment for results, and hand out further tasks."""
+        for future in wait(self._running, timeout=_SECONDS, return_when=FIRST_COMPLETED).done:
+            lane, number = self._running.pop(future)
+            try:
+                result = lane.result(future)
+            except LostProcess as error:
+                self._replace(lane, number, error)
+                continue
+            self._idle.append(lane)
+            if number is None:
+                del self._lost[lane]
+            else:
+                self._results[number] = result
+        while self._idle and self._todo:
+            lane, number = self._idle.pop(), self._todo.popleft()
+            self._running[lane.submit(do, self._tasks[number])] = lane, number
+
+    def _begin(self, lane: _RayLane) -> None:
+        self._running[lane.submit(*self._first)] = lane, None
+
+    def _replace(self, lane: _RayLane, number: int | None, error: LostProcess) -> None:
+        """Start another process, and let any process have the task of the lost one."""
+        key = lane if number is None else number
+        self._lost[key] += 1
+        if self._lost[key] > RESTARTS:
+            raise RunError(
+                f"processes of the Ray cluster were lost {self._lost[key]} times at the same work; finished work is on disk. The "
+                f"last one: {in_a_line(error)}"
+            )
+        if number is not None:
+            self._todo.appendleft(number)
+        lane.close()
+        self._begin(lane)
+
+
+class _Mailbox:
+    """What the processes have said and this one has not read, as an actor of Ray."""
+
+    def __init__(self) -> None:
+        self._said: list[int | Warning] = []
+
+    def put(self, said: int | Warning) -> None:
+        """Add one."""
+        self._said.append(said)
+
+    def take(self) -> list[int | Warning]:
+        """All of it, which is then read."""
+        said, self._said = self._said, []
+        return said
+
+
+def _say(mailbox: Any, said: int | Warning) -> None:  # noqa: ANN401 - an actor of Ray
+    """Say something, and wait until it has arrived; what is lost with the mailbox is only progress and warnings."""
+    ray = optional("ray", "the executor ray")
+    with suppress(ray.exceptions.RayActorError):
+        ray.get(mailbox.put.remote(said))
+
+
+def _said(ray: Any, mailbox: Any) -> list[int | Warning]:  # noqa: ANN401
+    """What was said since the last call."""
+    try:
+        found: list[int | Warning] = ray.get(mailbox.take.remote())
+    except ray.exceptions.RayActorError:
+        return []
+    return found

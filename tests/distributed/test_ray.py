@@ -1,0 +1,222 @@
+"""The executor ray: the results of this process, whatever processes and nodes are lost on the way."""
+
+import json
+import os
+import signal
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distil.cli import main
+from distil.data.array_files import read_column
+from distil.data.shards import write_manifest
+from distil.distributed.ray import RayExecutor, _Shared
+from distil.distributed.select import pick_from_shards
+from distil.embedding.shards import embed_shards
+from distil.errors import RunError
+from distil.strategies import strategy_named
+from distil.system.executor import Actors, Executor, LostProcess, Serial, do
+
+# ------------------------------------------------------------------------------------------------------ tasks, without Ray
+
+
+class Fake:
+    """A process whose calls end later, in random order, some of them with the process.
+
+    Args:
+        rng: Decides the order and the losses.
+        pending: The calls of all processes that have not ended.
+        losses: The share of calls in which the process is lost.
+    """
+
+    def __init__(self, rng, pending, losses):
+        self.rng, self.pending, self.losses, self.begun = rng, pending, losses, False
+        self.n_lost = self.at_once = 0
+
+    def submit(self, function, *arguments):
+        assert self.begun == (function is do)
+        assert not any(lane is self for lane, _, _ in self.pending), "two tasks at once"
+        self.begun = True
+        future = Future()
+        self.pending.append((self, future, arguments))
+        if self.rng.uniform() < 0.7:
+            lane, ended, given = self.pending.pop(self.rng.integers(len(self.pending)))
+            ended.set_result((lane.rng.uniform() < lane.losses, given))
+        return future
+
+    def result(self, future):
+        lost, given = future.result()
+        if lost:
+            self.n_lost += 1
+            raise LostProcess("it was killed")
+        return 10 * given[0] if given else None
+
+    def close(self):
+        self.begun = False
+
+
+def shared(seed, losses, n=12):
+    """The results of tasks 0 to n - 1, and how many processes were lost."""
+    rng, pending = np.random.default_rng(seed), []
+    lanes = [Fake(rng, pending, losses) for _ in range(3)]
+    tasks = _Shared(lanes, (print,), range(n))
+    while tasks.left:
+        while pending:
+            _, future, given = pending.pop(rng.integers(len(pending)))
+            future.set_result((rng.uniform() < losses, given))
+        tasks.advance()
+    return tasks.results(), sum(lane.n_lost for lane in lanes)
+
+
+def test_results_are_in_the_order_of_the_tasks_whatever_is_lost():
+    lost = 0
+    for seed in range(30):
+        results, n_lost = shared(seed, losses=0.1)
+        assert results == [10 * number for number in range(12)]
+        lost += n_lost
+    assert lost > 30
+    with pytest.raises(RunError, match="were lost 4 times at the same work"):
+        shared(0, losses=1)
+
+
+# ---------------------------------------------------------------------------------------------------- a cluster of two nodes
+
+
+class Faulty(Executor):
+    """Ray, where a fault happens before each of some rounds of messages.
+
+    Args:
+        faults: Number of a round -> what happens, called with the actors.
+    """
+
+    def __init__(self, faults):
+        self.faults = faults
+
+    def map(self, prepare, work, tasks, report):
+        raise NotImplementedError
+
+    @contextmanager
+    def actors(self, make, keys):
+        with RayExecutor().actors(make, keys) as actors:
+            yield FaultyActors(actors, dict(self.faults))
+
+
+class FaultyActors(Actors):
+    def __init__(self, actors, faults):
+        self.actors, self.faults, self.round = actors, faults, 0
+
+    def ask(self, work, messages):
+        self.round += 1
+        if self.round in self.faults:
+            self.faults.pop(self.round)(self.actors)
+        return self.actors.ask(work, messages)
+
+
+def _pid(state, message):
+    return os.getpid()
+
+
+def kill_actor(actors):
+    """Kill the process of shard 1: Ray says nothing before the next message, and what answers then is empty."""
+    ((_, pid),) = actors.ask(_pid, {1: None})
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Two nodes with one core each on this machine, which this process has joined."""
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # all addresses are 127.0.0.1
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray = pytest.importorskip("ray", reason='needs Ray: pip install "distil[ray]"')
+    utils = pytest.importorskip("ray.cluster_utils")
+    dead_after = {
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 500,
+        "health_check_timeout_ms": 10_000,
+        "health_check_failure_threshold": 4,
+    }
+    small = {"num_cpus": 1, "object_store_memory": 100 << 20}
+    found = utils.Cluster(initialize_head=True, head_node_args={**small, "_system_config": dead_after})
+    try:
+        found.second = found.add_node(**small)
+        ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
+        yield found
+    finally:
+        ray.shutdown()
+        found.shutdown()
+
+
+def pool_in_shards():
+    """A folder of three shards with embeddings and probabilities."""
+    rng = np.random.default_rng(0)
+    Path("pool").mkdir()
+    rows = [4096, 4096, 808]
+    for k, size in enumerate(rows):
+        np.save(f"pool/x{k}.npy", rng.normal(size=(size, 6)).astype(np.float32))
+        np.save(f"pool/p{k}.npy", rng.dirichlet(np.ones(3), size).astype(np.float32))
+    files = {name: [f"{name[0]}{k}.npy" for k in range(3)] for name in ("probs", "xs")}
+    write_manifest(Path("pool"), rows, {"embeddings": files["xs"], "probs": files["probs"]})
+
+
+# The model kills its process at its first call for the second shard.
+MODEL = """
+import os, signal
+def encode(texts):
+    if "t4096" in texts and not os.path.exists("killed"):
+        open("killed", "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    with open("calls", "a") as file:
+        file.writelines(f"{text}\\n" for text in texts)
+    return [[float(text[1:]), 1] for text in texts]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_two_nodes_give_the_results_of_one_process(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    # Shards of embeddings: the worker of one is killed, and what was complete is not embedded again.
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("model_of_ray.py").write_text(MODEL)
+    Path("texts.csv").write_text("id,text\n" + "".join(f"{i},t{i}\n" for i in range(9000)))
+    found = embed_shards("texts.csv", "model_of_ray:encode", "emb", rows_per_shard=4096, executor=RayExecutor())
+    assert (found.rows, found.made, found.missing) == (9000, 9000, ())
+    assert Path("killed").exists()
+    assert read_column("emb").values[:, 0].tolist() == list(range(9000))
+    assert len(Path("calls").read_text().split()) == 9000
+    Path("emb/00002.npy").unlink()
+    found = embed_shards("texts.csv", "model_of_ray:encode", "emb", rows_per_shard=4096, executor=RayExecutor())
+    assert found.made == 808
+
+    # Whole runs, by the command.
+    document = {
+        "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 8},
+        "train_parameters": {"lr": 0.1, "batch_size": 16, "n_epoch": 2},
+        "active_learning": {"strategies": ["random_sampling", "badge"], "budget": 6, "rounds": 2, "initial_points": 8},
+        "dataset": {"name": "digits", "test_points": 200},
+    }
+    Path("small.json").write_text(json.dumps(document))
+    command = ["run", "small.json", "--seeds", "1", "--no-progress"]
+    assert main([*command, "--output", "one"]) == 0
+    assert main([*command, "--output", "two", "--executor", "ray", "--workers", "2"]) == 0
+    for name in ("random_sampling", "badge"):
+        one, two = (Path(output, name, "0", "events.jsonl").read_bytes() for output in ("one", "two"))
+        assert one == two
+
+    # Selections: one node is killed in the middle, then one actor twice.
+    pool_in_shards()
+
+    def kill_node(actors):
+        cluster.remove_node(cluster.second, allow_graceful=False)
+
+    for name, faults in (("core_set", {5: kill_node}), ("badge", {6: kill_actor, 11: kill_actor})):
+        expected = pick_from_shards(strategy_named(name), 40, "pool", Serial(), seed=1)
+        assert expected.traffic.rounds > max(faults)
+        found = pick_from_shards(strategy_named(name), 40, "pool", Faulty(faults), seed=1)
+        assert found.picks.rows == expected.picks.rows
+        assert found.picks.scores == expected.picks.scores
