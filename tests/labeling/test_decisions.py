@@ -89,3 +89,10 @@ def test_ids_and_classes_that_a_spreadsheet_changed(tmp_path):
             InvalidInput, match=r"line 2: '8' is an item, and what a spreadsheet makes of the item '08'"
         ):
             decide_sheet(project, sheet, "carl")
+
+
+def test_decisions_for_classes_whose_names_differ_by_a_zero_behind_the_point(project, tmp_path):
+    project.record_all([Event(kind="class_add", who="a", label=label) for label in ("1", "1.0")])
+    (tmp_path / "d.csv").write_text("id,decision\n0,1\n1,1.0\n")
+    decide_sheet(project, tmp_path / "d.csv", "owner")
+    assert project.labels() == {"0": "1", "1": "1.0"}

@@ -40,8 +40,9 @@ def act(given: dict[str, Any]) -> int:
         print_note(done["note"])
     if done["changed"]:
         print_note(
-            f"{len(done['changed']):,} rows were answered differently before, and the first answer was kept; the first: "
-            f"{done['changed'][0]!r}; to change an answer, take it back with `distil project withdraw` and ask for a new sheet"
+            f"{len(done['changed']):,} rows were answered before, differently or by another person, and the first answer was kept; "
+            f"the first: {done['changed'][0]!r}; to change an answer, take it back with `distil project withdraw` and ask for a new "
+            "sheet; a further person needs a sheet of their own"
         )
     if done["repeated"]:
         print_note(f"the sheet repeats {counted(done['repeated'], 'row')}; each row counts once")

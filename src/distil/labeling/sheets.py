@@ -40,7 +40,7 @@ class Answered:
         recorded: Number of rows whose answers were recorded.
         duplicates: Number of rows that were recorded before.
         blank: Number of rows without an answer, which stay with the person.
-        changed: The ids of rows that were recorded before with another answer, which was kept.
+        changed: The ids of rows that were recorded before with another answer, or for another person; the first one was kept.
         repeated: Number of further copies of rows in the sheet; they are in none of the other numbers.
         note: A sentence on the sheets of a workbook that were not read; empty if there are none.
     """
