@@ -158,6 +158,18 @@ def test_classes_whose_names_differ_by_a_zero_behind_the_point(tmp_path, project
         assert other.labels() == said
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x.parquet", "x.json"])
+def test_answers_that_are_ratings_keep_the_zero_behind_the_point(tmp_path, project, texts, name):
+    project.record_all([Event(kind="class_add", who="a", label=label) for label in ("4.0", "4.5")])
+    said = {"0": "4.0", "1": "4.5"}
+    project.record_all([Event(kind="label", who="a", item=item, label=label) for item, label in said.items()])
+    more = {"format": "label-studio"} if name == "x.json" else {"answers": True}
+    export_labels(project, tmp_path / name, **more)
+    with fresh(tmp_path, texts) as other:
+        import_labels(other, tmp_path / name)
+        assert other.labels() == said
+
+
 def test_class_labels_of_a_data_set(tmp_path, project):
     """Numbers of a ``ClassLabel`` are its names, which ``datasets`` writes into the schema."""
     features = {"id": {"dtype": "string"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}

@@ -41,8 +41,8 @@ def act(given: dict[str, Any]) -> int:
     if done["changed"]:
         print_note(
             f"{len(done['changed']):,} rows were answered before, differently or by another person, and the first answer was kept; "
-            f"the first: {done['changed'][0]!r}; to change an answer, take it back with `distil project withdraw` and ask for a new "
-            "sheet; a further person needs a sheet of their own"
+            f"the first: {done['changed'][0]!r}; to change an answer, take it back with `distil project withdraw` and ask for a "
+            "new sheet; a further person needs a sheet of their own"
         )
     if done["repeated"]:
         print_note(f"the sheet repeats {counted(done['repeated'], 'row')}; each row counts once")

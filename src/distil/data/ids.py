@@ -226,17 +226,23 @@ def note_on_case(labels: Iterable[str]) -> str:
 
 
 def normal(name: str) -> str:
-    """The form in which unequal ids are compared: without surrounding blanks, accents composed (NFC), 7 for 7.0 and 7.00.
+    """The form in which unequal ids are compared: as :func:`composed`, and 7 for 7.0 and 7.00.
 
     A time at midnight is its date: pandas writes no times into csv where all of them are midnight.
-
-    Bytes that are not UTF-8 are read as Windows-1252, in which spreadsheets write csv.
     """
-    text = unicodedata.normalize("NFC", (name if name.isascii() else _decoded(name)).strip())
+    text = composed(name)
     if not text.endswith("0"):
         return text
     whole = _WHOLE.fullmatch(text)
     return text if whole is None else whole[1] or whole[2]
+
+
+def composed(name: str) -> str:
+    """A name without surrounding blanks, accents composed (NFC).
+
+    Bytes that are not UTF-8 are read as Windows-1252, in which spreadsheets write csv.
+    """
+    return unicodedata.normalize("NFC", (name if name.isascii() else _decoded(name)).strip())
 
 
 def _decoded(name: str) -> str:

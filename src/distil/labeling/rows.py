@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from distil.data.ids import matched, normal
+from distil.data.ids import composed, matched, normal
 from distil.errors import InvalidInput
 from distil.labeling.events import DECISION, Event
 from distil.labeling.fold import Answer
@@ -133,7 +133,8 @@ class _Import:
     def _events(self, item: str, row: Row) -> list[Event]:
         """What a row adds to the project; nothing for what is known or contradicts it."""
         if row.label is not None:  # other programs change blanks, accents, and 7 to 7.0
-            row = replace(row, label=self._classes.find(row.label) or self._classes.add(normal(row.label)))
+            new = normal if row.who is None else composed  # the formats that name people keep labels as they are
+            row = replace(row, label=self._classes.find(row.label) or self._classes.add(new(row.label)))
         if row.who is None and row.label is not None and item in self._labels:
             self._compare(item, self._labels[item], row.label)
             return []
