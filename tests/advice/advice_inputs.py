@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow as pa
 import torch
 
 import distil
+from distil.data.ids import read_ids
 from distil.datasets.data_set import DataSet
 from distil.functional.batchbald import batchbald
 from distil.functional.noise import power, softmax
@@ -45,7 +47,56 @@ def given(**more):
     return distil.select_from("glister", 2, probs=PROBS, embeddings=X, labeled=([0, 1, 2], [0, 1, 2]), **more)
 
 
+TEXT = b"id,label\n1,a\n2,b\n"
+TABLE = pd.DataFrame({"id": ["1", "2"], "label": ["a", "b"]})
+
+
+def listed(name, content):
+    """The ids in a file with this content."""
+    Path(name).write_bytes(content)
+    return read_ids(name)
+
+
+def numpy_file():
+    np.save("ids.npy", np.array(["1", "2"]))
+    return Path("ids.npy").read_bytes()
+
+
+def as_csv(content):
+    """Two functions: one reads this content as csv, the other the table as it should be."""
+    return lambda: listed("other.csv", content), lambda: listed("other.csv", TEXT)
+
+
 INPUTS = [
+    (
+        "is compressed; give it the ending .gz",
+        lambda: listed("g.csv", gzip.compress(TEXT)),
+        lambda: listed("g.csv.gz", gzip.compress(TEXT)),
+    ),
+    (
+        "is not compressed as its ending .gz says; give it the ending of its content",
+        lambda: listed("g.csv.gz", TEXT),
+        lambda: listed("g.csv", TEXT),
+    ),
+    (
+        "is a Parquet file; give it the ending .parquet",
+        lambda: listed("p.csv", TABLE.to_parquet()),
+        lambda: listed("p.parquet", TABLE.to_parquet()),
+    ),
+    (
+        "is an array of NumPy; give it the ending .npy",
+        lambda: listed("n.csv", numpy_file()),
+        lambda: listed("n.npy", numpy_file()),
+    ),
+    (
+        "is a Feather file; write the table as .parquet",
+        lambda: listed("f.csv", b"ARROW1\0\0"),
+        lambda: listed("f.parquet", TABLE.to_parquet()),
+    ),
+    ("is a PDF; save its table as CSV (UTF-8)", *as_csv(b"%PDF-1.7\n")),
+    ("of Office; save its sheet as CSV (UTF-8)", *as_csv(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")),
+    ("is UTF-16 text without a byte order mark; save it as UTF-8", *as_csv(TEXT.decode().encode("utf-16-le"))),
+    ("is UTF-32 text; save it as UTF-8", *as_csv(TEXT.decode().encode("utf-32"))),
     (
         "say which rows of `probs` are the tokens of each example; pass offsets=...",
         tokens,

@@ -52,6 +52,19 @@ def core(n=2, **arguments):
     return distil.select_from("core_set", n, **{"embeddings": X, **arguments})
 
 
+class TwoInTraining(nn.Linear):
+    def forward(self, x):
+        z = x @ self.weight.T
+        return (-z, 2 * z) if self.training else 2 * z
+
+
+def two_in_training(logits):
+    network = None if logits is None else lambda model: distil.wrap(model, logits=logits)
+    learner = distil.Learner(X, TwoInTraining(D, C), "margin_sampling", num_classes=C, network=network)
+    learner.label([0, 1, 2], [0, 1, 2])
+    return learner.fit()
+
+
 def margin(model, data=X, **options):
     return distil.select("margin_sampling", model, data, 2, **options)
 
@@ -510,6 +523,16 @@ MORE = [
     ),
     ("pass X_val and Y_val", lambda: faces(valid=True), lambda: faces(valid=True, X_val=X[:4], Y_val=Y[:4])),
     ("pass args={'lr': ...}", lambda: faces(lr=None, valid=False), lambda: faces(valid=False)),
+    (
+        "select their rows with .loc[...]",
+        lambda: core(names=NAMES, labeled=NAMES[:2], labels=pd.Series([0, 1], index=NAMES[2:4])),
+        lambda: core(names=NAMES, labeled=NAMES[:2], labels=pd.Series(Y, index=NAMES).loc[NAMES[:2]]),
+    ),
+    (
+        "pass logits=, a function that reads both, to distil.wrap, in a Learner with network=",
+        lambda: two_in_training(None),
+        lambda: two_in_training(lambda made: made[1] if isinstance(made, tuple) else made),
+    ),
     ("reorder it with .loc[...]", lambda: two(frame(NAMES[::-1])), lambda: two(frame(NAMES[::-1]).loc[NAMES])),
     (
         "pass the same rows in the same order, or .to_numpy() if they are and the index is not right",

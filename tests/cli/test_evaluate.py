@@ -91,3 +91,13 @@ def test_a_list_without_a_design_is_noted_and_other_words(truth, capsys):
     assert "the second labeler labels " in capsys.readouterr().out
     assert main([*argv, "--error", "0.001"]) == 2
     assert "random labels cannot show that at most 0 of 300 labels are wrong" in capsys.readouterr().err
+
+
+def test_columns_of_probabilities_are_in_the_order_of_the_classes(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("id,prob_dog,prob_cat\n" + "".join(f"i{row},0.9,0.1\n" for row in range(9)))
+    with pytest.raises(
+        distil.errors.InvalidInput, match="the columns are named prob_dog, prob_cat, and the classes are cat, dog"
+    ):
+        distil.evaluate(probs=path, n=4, classes=["cat", "dog"], out=tmp_path / "sheet.csv")
+    assert distil.evaluate(probs=path, n=4, classes=["dog", "cat"], out=tmp_path / "sheet.csv")

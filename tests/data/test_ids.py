@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from distil import pick
 from distil.data.array_files import read_column
 from distil.data.ids import ListedIds, index_of, merged, read_ids
 from distil.data.pools import open_pool
@@ -158,3 +159,17 @@ def test_an_id_of_parquet_is_that_of_csv(tmp_path, case):
     parquet.write_table(nested, tmp_path / "p.parquet")
     with pytest.raises(InvalidInput, match=r"row 0: expected a text or a number as id, got \['a'\]"):
         read_column(tmp_path / "p.parquet")
+
+
+def test_rows_of_two_files_may_write_one_id_differently(tmp_path):
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"id": ["1.0", "2.00", "é"], "e0": [0.1, 0.2, 0.4], "e1": [1.0, 2.0, 3.0]})
+    frame.to_csv(tmp_path / "e.csv", index=False)
+    probs = pandas.DataFrame({"id": ["1", "2", "e\u0301"], "a": [0.1, 0.2, 0.4], "b": [0.9, 0.8, 0.6]})
+    probs.to_parquet(tmp_path / "p.parquet")
+    found = pick("margin_sampling", 2, embeddings=tmp_path / "e.csv", probs=tmp_path / "p.parquet")
+    assert [each["id"] for each in found["picks"]] == ["é", "2.00"]
+    probs[::-1].to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(InvalidInput, match=r"row 0 is '1\.0' in .*e\.csv and .* the rows must be in the same order"):
+        pick("margin_sampling", 2, embeddings=tmp_path / "e.csv", probs=tmp_path / "p.parquet")

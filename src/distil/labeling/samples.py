@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from distil.data.file_readers import ending
 from distil.data.ids import ListedIds, merged, normal, read_ids
-from distil.data.labels import as_classes, as_labels
+from distil.data.labels import as_labels
 from distil.data.table_files import TABLE_FILES, open_table
 from distil.errors import InvalidInput, counted
 from distil.measuring.source import ArraySource
 from distil.rng import Rng
-from distil.selection.from_files import read_arrays
+from distil.selection.from_files import classes_of, read_arrays
 from distil.signals import Probs
 from distil.system.runtime import Runtime
 
@@ -135,8 +135,7 @@ def read_predictions(
     arrays = read_arrays({"probs": probs}, ids, runtime)
     source = ArraySource(torch.arange(len(arrays)), {"probs": arrays.columns["probs"].values}, names=arrays.names)
     values = source.table((Probs(),), runtime, Rng(0))[Probs()].double().numpy()
-    named = as_classes(list(map(normal, classes)), values.shape[1]) if classes else None
-    return Predictions(arrays, values, named)
+    return Predictions(arrays, values, classes_of(arrays, classes) if classes else None)
 
 
 @dataclass(frozen=True, eq=False)

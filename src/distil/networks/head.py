@@ -104,14 +104,15 @@ def places_of(
         call: Calls the model and returns its tensors.
         output: See ``find_head``.
     """
-    made: list[Tensor] = []
+    made: list[Any] = []
     hook = layer.register_forward_hook(lambda _layer, _args, out: made.append(out))
     try:
         returned = call()
     finally:
         hook.remove()
-    own = made[-1:] if number is None else made[number : number + 1]
-    return [place for place, t in enumerate(returned) if any(_gives(embedding_of(x, layer), t, output) for x in own)]
+    chosen = made[-1:] if number is None else made[number : number + 1]
+    own = [embedding_of(out, layer) for out in chosen if isinstance(out, Tensor)]
+    return [place for place, t in enumerate(returned) if any(_gives(out, t, output) for out in own)]
 
 
 class HeadInput:

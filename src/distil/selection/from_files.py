@@ -123,6 +123,16 @@ def _with_tokens(
     return {"offsets": Column(bounds, names, column.origin), **others, "tokens": replace(tokens, names=None)}
 
 
+def classes_of(arrays: Arrays, classes: Sequence[str]) -> list[Any]:
+    """The names of the classes, checked: distinct, and in the order of the columns of probabilities."""
+    named = as_classes(
+        list(map(normal, classes)), classes_in({what: each.values for what, each in arrays.columns.items()})
+    )
+    if "probs" in arrays.columns:
+        check_columns(arrays.columns["probs"].header, named, f"{arrays.columns['probs'].origin}: probs")
+    return named
+
+
 def request(
     strategy: Strategy | str,
     n: int,
@@ -170,10 +180,7 @@ def request(
     named, what = None, "labels"
     labels: Sequence[Any] | None = None
     if classes is not None:
-        width = classes_in({what: column.values for what, column in arrays.columns.items()})
-        named = as_classes(list(map(normal, classes)), width)
-        if "probs" in arrays.columns:
-            check_columns(arrays.columns["probs"].header, named, f"{arrays.columns['probs'].origin}: probs")
+        named = classes_of(arrays, classes)
     if isinstance(labeled, (str, os.PathLike)):
         labeled = read_ids(Path(labeled))
     if isinstance(labeled, ListedIds):
@@ -303,8 +310,9 @@ def write_picks(picks: Picks, path: str | Path, *, force: bool = False) -> bool:
 def _common_names(columns: Any) -> list[str] | None:  # noqa: ANN401 - a view of a dict
     named = [column for column in columns if column.names is not None]
     for column in named[1:]:
-        if column.names != named[0].names:
-            row = next(r for r, (a, b) in enumerate(zip(named[0].names, column.names, strict=True)) if a != b)
+        pairs = enumerate(zip(named[0].names, column.names, strict=True))
+        row = next((row for row, (a, b) in pairs if a != b and normal(a) != normal(b)), None)
+        if row is not None:
             raise InvalidInput(
                 f"row {row} is {named[0].names[row]!r} in {named[0].origin} and {column.names[row]!r} in {column.origin}; "
                 "the rows must be in the same order"
