@@ -348,7 +348,10 @@ def test_files_that_are_not_compressed_as_their_endings_say(case, tmp_path):
             path.write_bytes(compress(b"id,text\n1,two words\n"))
             assert list(open_pool(path).names) == ["1"]
             path.write_bytes(b"id,text\n1,two words\n")
-            with pytest.raises(InvalidInput, match=rf"x\.csv\{ending} is not compressed as its ending \{ending} says"):
+            with pytest.raises(
+                InvalidInput,
+                match=rf"x\.csv\{ending} cannot be read: it is not compressed as its ending \{ending} says",
+            ):
                 open_pool(path)
     (tmp_path / "x.csv").write_text("PAR1,BZh9\n1,two words\n")  # names of columns, not signatures
     assert len(open_pool(tmp_path / "x.csv", column="BZh9")) == 1
