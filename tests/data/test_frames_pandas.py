@@ -130,6 +130,9 @@ def test_labels_and_costs_whose_index_has_other_ids_are_refused(refuses, case):
         "labels: the index has 4, which is not among the labeled examples (3, 7, 9); select their rows with .loc": (
             lambda: distil.select_from("glister", 2, **arrays, labeled=[3, 7, 9], labels=labels_of([4, 7, 9]))
         ),
+        "labels: the index has 4.0, which is not among": (
+            lambda: distil.select_from("glister", 2, **arrays, labeled=[3, 7, 9], labels=labels_of([4.0, 5.0, 6.0]))
+        ),
         "the labels of query: the index has 4, which is not among": (
             lambda: distil.select("random_sampling", None, x, 2, query=([3, 7, 9], labels_of([4, 5, 6])))
         ),

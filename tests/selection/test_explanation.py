@@ -156,3 +156,14 @@ def test_the_page_says_who_represents_the_rest(x):
     by_picks = sum(pick["represents"]["count"] for pick in found["picks"])
     page = explanation_page(found, "x", lambda _: "")
     assert f"{by_picks:,} of 6 ({100 * by_picks / 6:.1f} %) by picks, {6 - by_picks:,} by labeled examples" in page
+
+
+def test_labels_of_other_ids_are_refused(x, refuses):
+    pandas = pytest.importorskip("pandas")
+    chosen = distil.select_from("core_set", 2, embeddings=x, labeled=[1, 2])
+    with refuses(
+        InvalidInput, "the labels of labeled: the index has 5, which is not among the labeled examples (1, 2)"
+    ):
+        distil.explain(chosen, x, labeled=([1, 2], pandas.Series(["a", "b"], index=[5, 6])))
+    with refuses(InvalidInput, "the labels of labeled must have one entry for each of the 2 examples, got 1"):
+        distil.explain(chosen, x, labeled=([1, 2], ["a"]))

@@ -83,8 +83,8 @@ def _check_compressed(path: Path, begin: bytes) -> None:
         first = file.read(10)
     if first and not re.match(begin, first):
         raise InvalidInput(
-            f"{path} cannot be read: it is not compressed as its ending {path.suffix} says; give it the ending of its content; if it "
-            "is damaged, fetch it again"
+            f"{path} cannot be read: it is not compressed as its ending {path.suffix} says; give it the ending of its content; if "
+            "it is damaged, fetch it again"
         )
 
 

@@ -120,13 +120,18 @@ def check_same_ids(value: object, ids: Sequence[Any], what: str, others: str) ->
     check_same_order(value, names, what, others)
     own = row_names(value) or []
     strange = [name for name in own if as_name(name) not in {*names}]
-    comparable = len(strange) < len(own) or not {*map(type, own)}.isdisjoint(map(type, ids))
+    comparable = len(strange) < len(own) or not {*map(_type_of, own)}.isdisjoint(map(_type_of, ids))
     if strange and comparable:
         shown = ", ".join(map(repr, ids[:_SHOWN])) + (", ..." if len(ids) > _SHOWN else "")
         raise InvalidInput(
             f"{what}: the index has {strange[0]!r}, which is not among {others} ({shown}); select their rows with .loc[...], or "
             "pass .to_numpy() if the order is right and the index is not"
         )
+
+
+def _type_of(name: object) -> type:
+    """The type of an id; numbers have one."""
+    return float if isinstance(name, int) else type(name)
 
 
 def without_index(value: Any) -> Any:  # noqa: ANN401 - any argument of a caller

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distil.data.arrays import Array, scalar
+from distil.data.arrays import Array, called, scalar
 from distil.data.distances import ruler
+from distil.data.frames import check_same_ids
 from distil.errors import InvalidInput
 from distil.functional.representatives import Assigned, assigned, represented
 from distil.measuring.source import ArraySource
@@ -98,6 +99,12 @@ def explain(
     picks = reader.positions(selection, "selection")
     ids, labels = (None, None) if labeled is None else split_pair(labeled, reader, "labeled")
     rows = picks[:0] if ids is None else reader.positions(ids, "labeled", ordered=labels is not None)
+    if labels is not None:
+        check_same_ids(labels, called(rows, names), "the labels of labeled", "the labeled examples")
+        if len(labels) != len(rows):
+            raise InvalidInput(
+                f"the labels of labeled must have one entry for each of the {len(rows):,} examples, got {len(labels):,}"
+            )
     before = torch.nonzero(~torch.isin(rows, picks))[:, 0]
     pool = as_candidates(candidates, None, rows[before], reader)
     kept = None if labels is None else [scalar(list(labels)[row]) for row in before.tolist()]
