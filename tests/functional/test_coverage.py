@@ -70,7 +70,7 @@ def test_typical_rows_are_brute_force():
         clusters = torch.randint(9, (len(x),), generator=generator(seed)) ** 2 // 9  # sizes differ; some may be empty
         n_labeled = torch.randint(3, (9,), generator=generator(seed + 1))
         expected = brute_typical(x, clusters, n_labeled, len(x), n_neighbors)
-        for n in (1, 6, 60, len(x)):
+        for n in (6, len(x)):
             assert typical_rows(x, clusters, n_labeled, n, n_neighbors).tolist() == expected[:n], (
                 kind,
                 n_neighbors,
@@ -132,7 +132,7 @@ def test_picks_are_those_of_naive_greedy(graph_bytes):
         x = data(kind)
         labeled = x[100 : 100 + n_labeled] + 0.01
         expected = brute_cover(x, len(x), radius, labeled)
-        for n in {1, min(9, len(x)), len(x)}:
+        for n in {1, min(9, len(x)), min(len(expected) + 3, len(x))}:
             found = max_coverage(x, n, radius, labeled).tolist()
             assert len(set(found)) == n, (kind, radius, n_labeled)
             assert found[: len(expected)] == expected[:n], (kind, radius, n_labeled)

@@ -13,7 +13,7 @@ from distil.functional.dpp import greedy_map, k_dpp
 from distil.functional.features import Dense, Grouped, Outer
 from distil.functional.similarity import Similarity, cosine, rbf
 
-DRAWS = 800
+DRAWS = 500
 
 
 def normal(*shape, seed=0, dtype=torch.float64):

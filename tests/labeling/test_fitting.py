@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 
@@ -267,11 +268,20 @@ def test_a_strategy_that_does_not_exist(project, capsys, monkeypatch):
     assert "did you mean 'margin_sampling'" in words["error"]
 
 
-def test_the_worker_says_why_it_cannot(tmp_path):
-    with Project.create(tmp_path / "empty") as project, worker(project) as process:
-        assert "no items yet" in said(process, "failed")["error"]
-        process.stdin.close()
-        assert process.wait(20) == 0
+def test_the_worker_says_why_it_cannot(tmp_path, monkeypatch):
+    words, heard = [], threading.Event()
+
+    def lines():
+        """An input that ends once the worker has said something."""
+        assert heard.wait(20)
+        yield "\n"
+
+    monkeypatch.setattr(sys, "stdin", lines())
+    monkeypatch.setattr("distil.labeling.worker.say", lambda **said: words.append(said) or heard.set())
+    with Project.create(tmp_path / "empty") as project:
+        main(json.dumps({"project": str(project.path)}))
+    assert words[-1]["state"] == "failed"
+    assert "no items yet" in words[-1]["error"]
 
 
 def test_items_that_cannot_be_read_are_not_handed_out(tmp_path):
