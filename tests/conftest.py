@@ -40,6 +40,14 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """``os.fsync`` only looks whether the file is open: no test cuts the power, and a sync takes 5 ms. Other processes sync."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def global_seed():
     """The same numbers from the global generators in every run of a test, whatever ran before it."""
