@@ -32,7 +32,7 @@ def drawn(monkeypatch):
 
 
 def test_every_result_that_somebody_edited_is_kept_under_another_name(case, made_up, drawn):
-    config = made_up()
+    config = made_up(seeds=2, rounds=2)
     write_results(config, page=True)
     written = {name: (config.output / name).read_bytes() for name in RESULTS}
     write_results(config, page=True)

