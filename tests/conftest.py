@@ -1,5 +1,6 @@
 """What the tests share: one thread, reproducible Hypothesis examples, and a few small networks."""
 
+import gc
 import os
 import random
 import re
@@ -17,6 +18,17 @@ from torch import nn
 
 settings.register_profile("distil", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("distil")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What collecting makes stays to the end, so the garbage collector need not look at all of it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class SmallNet(nn.Module):
