@@ -198,9 +198,9 @@ def test_effect_size_by_hand():
 
 
 def test_the_corrected_effect_is_unbiased_and_the_other_is_not():
-    draws = np.random.default_rng(0).normal(0.7, 1, (20_000, 6))
+    draws = np.random.default_rng(0).normal(0.7, 1, (10_000, 6))
     both = np.array([effect_size(d, np.zeros(6)) for d in draws])
-    assert both[:, 1].mean() == pytest.approx(0.7, abs=0.012)
+    assert both[:, 1].mean() == pytest.approx(0.7, abs=0.017)
     assert both[:, 0].mean() > 0.78
 
 

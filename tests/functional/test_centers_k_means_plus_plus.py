@@ -125,7 +125,7 @@ def test_k_means_plus_plus_of_any_rows_makes_the_naive_draws(kind):
     if kind.startswith("means"):
         x = Grouped(x, torch.arange(120) % 60, 60)
     dense = x.double().dense().numpy()
-    for seed in range(2 if kind.startswith("means") else 8):
+    for seed in range(2 if kind.startswith("means") else 4):
         assert drawn(x, 50, 7, seed) == naive_plus_plus(dense, 50, 7, generator(seed))
 
 
