@@ -112,8 +112,14 @@ def test_sheets_keep_all_of_their_draws(pool):
         with pytest.raises(InvalidInput, match=r"of the first \d+ draws are missing from the sheets"):
             estimate("easy.csv")
         write("cut.csv", [{key: cell for key, cell in row.items() if key != "probability"} for row in rows])
-        with pytest.raises(InvalidInput, match="a sheet of `distil evaluate` without its column probability"):
+        with pytest.raises(InvalidInput, match="a sheet of `distil evaluate` without probability; put back"):
             estimate("cut.csv")
+        for kept in ({"sampling"}, {"draw", "draws"}, {"draw", "probability"}):
+            write("cut.csv", [{key: row[key] for key in row if key in {"id", "label", *kept}} for row in rows])
+            with pytest.raises(InvalidInput, match=r"a sheet of `distil evaluate` without .*, .*; put back"):
+                estimate("cut.csv")
+        write("bare.csv", [{"id": row["id"], "label": row["label"], "draws": "two pencils"} for row in rows[:30]])
+        assert "does not say how its" in estimate("bare.csv")["notes"][0]  # a column of that name may be the user's
         drawn("other.csv", n=60, sampling=sampling, seed=5, force=True)
         fill("other.csv", truth)
         with pytest.raises(InvalidInput, match="the sheets hold two samples: draw 1 is"):

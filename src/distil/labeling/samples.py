@@ -314,7 +314,8 @@ def _of_list(
     _check_random(predictions, rows, earlier, origin)
     note = (
         f"{origin} does not say how its {counted(len(rows), 'item')} were drawn, so they are taken to be drawn at random from the "
-        "pool; labels that a strategy chose would break every promise made here"
+        "pool; labels that a strategy chose would break every promise made here, and so would a sheet of `distil evaluate` without "
+        f"its columns {', '.join(PLAN)}"
     )
     draws = tuple(Draw(place, 1, "uniform", 1 / len(arrays)) for place in range(1, len(rows) + 1))
     return Sample(rows, draws, tuple(known[int(row)] for row in rows), known, earlier, origin, (*notes, note))
@@ -413,15 +414,22 @@ def _plan(path: str) -> dict[str, Draw]:
             "random sample with `distil evaluate`"
         )
     missing = [name for name in ("id", *PLAN) if table.named(name) is None]
-    if len(missing) >= len(PLAN) - 1:
+    if not _is_planned(table):
         return {}
     if missing:
         raise InvalidInput(
-            f"{path} is a sheet of `distil evaluate` without its column {missing[0]}; put it back, because the columns "
-            f"{', '.join(PLAN)} say how its items were drawn"
+            f"{path} is a sheet of `distil evaluate` without {', '.join(missing)}; put back what is missing, "
+            f"because the columns {', '.join(PLAN)} say how its items were drawn"
         )
     rows = cells_of(table, [str(table.named(name)) for name in ("id", *PLAN)])
     return {cells[0]: _draw(table, line, cells[1:]) for line, cells in rows if cells[0].strip()}
+
+
+def _is_planned(table: Table) -> bool:
+    """Whether a table is a sheet of ``distil evaluate``, also if some of the columns that say so were taken out."""
+    sampling = table.named("sampling")
+    of_designs = sampling is not None and {*table.sample[sampling]} <= {*SAMPLINGS}
+    return of_designs or len([name for name in PLAN if table.named(name)]) > 1
 
 
 def _draw(table: Table, line: int, cells: Sequence[str]) -> Draw:
