@@ -1,4 +1,7 @@
-"""Selections from a million rows in four shards: time, memory and messages, against those of one process."""
+"""Selections from a million rows in four shards, and the embedding of four shards, by several processes and by one.
+
+With Ray installed, its rows are measured too, two processes each. Run it on a quiet machine with two cores.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.machine import write
 from distil.data.shards import write_manifest
+from distil.embedding.shards import embed_shards
+from distil.system.executor import Actors, Executor, Processes, Serial
 
 N, D, C, SHARDS = 1_000_000, 64, 10, 4
 ROWS = 262_144  # of a shard; the last has fewer
@@ -22,6 +33,10 @@ WAYS = {
     "shards, serial": ("--shards", "shards"),
     "shards, processes": ("--shards", "shards", "--executor", "processes"),
 }
+RAY = find_spec("ray") is not None
+if RAY:
+    WAYS["shards, Ray"] = ("--shards", "shards", "--executor", "ray", "--workers", "2")
+WIDTH, DEPTH = 1024, 12  # of the model that embeds
 
 
 def make(folder: Path) -> None:
@@ -69,11 +84,92 @@ def measured(folder: Path, strategy: str, n: int, options: tuple[str, ...]) -> t
     return json.loads((folder / "out.json").read_text()), seconds, peak
 
 
+class Timed(Executor):
+    """Another executor, and the seconds from the first beginning of a task to the last end of one.
+
+    Args:
+        executor: The executor.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.seconds = 0.0
+
+    def map(
+        self,
+        prepare: Callable[[], Any],
+        work: Callable[..., Any],
+        tasks: Sequence[Any],
+        report: Callable[[int], object],
+    ) -> list[Any]:
+        """See ``Executor.map``."""
+        found = self.executor.map(prepare, partial(_timed, work), tasks, report)
+        self.seconds = max(end for _, end, _ in found) - min(begin for begin, _, _ in found)
+        return [result for _, _, result in found]
+
+    def actors(self, make: Callable[[Any], Any], keys: Sequence[Any]) -> AbstractContextManager[Actors[Any]]:
+        """See ``Executor.actors``."""
+        return self.executor.actors(make, keys)
+
+
+def _timed(
+    work: Callable[..., Any], state: Any, task: Any, report: Callable[[int], object]
+) -> tuple[float, float, Any]:
+    encode(["0"])  # the weights are part of the start
+    begin = time.time()
+    result = work(state, task, report)
+    return begin, time.time(), result
+
+
+@cache
+def _weights() -> torch.Tensor:
+    return torch.randn(DEPTH, WIDTH, WIDTH, generator=torch.Generator().manual_seed(0)) / WIDTH**0.5
+
+
+def encode(texts: list[str]) -> torch.Tensor:
+    """Embed texts, which are numbers, by a model of matrix products."""
+    x = torch.sin(torch.tensor([float(text) for text in texts])[:, None] * torch.arange(1, WIDTH + 1))
+    for weights in _weights():
+        x = torch.relu(x @ weights)
+    return x[:, :D]
+
+
+def embedding_seconds(folder: Path, executor: Executor) -> float:
+    """The seconds in which an executor embeds four shards of 4,096 texts, without its start."""
+    pool = folder / "texts.csv"
+    pool.write_text("id,text\n" + "".join(f"{i},{i}\n" for i in range(4 * 4096)))
+    timed = Timed(executor)
+    with tempfile.TemporaryDirectory(dir=folder) as shards:
+        embed_shards(pool, "benchmarks.distributed:encode", shards, rows_per_shard=4096, executor=timed)
+    return timed.seconds
+
+
+def embedding_table(folder: Path) -> list[str]:
+    """The seconds of embedding, by this process with two threads and by two processes with one each."""
+    ways: dict[str, Executor] = {"this process": Serial(), "two processes": Processes(2)}
+    if RAY:
+        from distil.distributed.ray import RayExecutor
+
+        ways["two processes of Ray"] = RayExecutor(workers=2)
+    torch.set_num_threads(2)
+    seconds = {way: min(embedding_seconds(folder, executor) for _ in range(2)) for way, executor in ways.items()}
+    rows = [f"| {way} | {took:.1f} | {took / seconds['this process']:.2f} |" for way, took in seconds.items()]
+    return [
+        "",
+        f"Embedding four shards of 4,096 texts by a model of {DEPTH} products of {WIDTH} x {WIDTH}, from the first beginning of a "
+        "shard to the last end of one; the better of two.",
+        "",
+        "| by | seconds | of one process |",
+        "|---|---|---|",
+        *rows,
+    ]
+
+
 def main(_: list[str]) -> None:
     """Measure, and write the table."""
     lines = [
         f"{N:,} x {D} embeddings and {C} probabilities (float32) in files whose pages are in memory, in {SHARDS} shards. Whole "
-        "commands, their start included; memory of all processes without mapped files. The three ways give the same ids.",
+        "commands, their start included; memory of all processes without mapped files. All ways give the same ids.",
         "",
         "| strategy | n | way | seconds | MB | rounds | KB a round |",
         "|---|---|---|---|---|---|---|",
@@ -95,4 +191,5 @@ def main(_: list[str]) -> None:
                 lines.append(f"| {strategy} | {n:,} | {way} | {seconds:.1f} | {peak:.0f} | {each} |")
             if picks[1:] != picks[:-1]:
                 raise SystemExit(f"{strategy}: the ids differ")
+        lines += embedding_table(folder)
     write("distributed", "\n".join(lines))
