@@ -168,7 +168,14 @@ class _RayLane(Lane):
             return future.result()
         except errors.RayTaskError as error:
             raise error.cause from None
-        except (errors.RayActorError, errors.ObjectLostError) as error:
+        except errors.RayActorError as error:
+            if error.actor_init_failed:
+                raise RunError(
+                    f"a process of the Ray cluster cannot start: {str(error).strip().splitlines()[-1]}; all machines need the same "
+                    "versions of Python, Ray and distil"
+                ) from None
+            raise LostProcess(str(error)) from None
+        except errors.ObjectLostError as error:
             raise LostProcess(str(error)) from None
 
     def _submitted(self, *call: Any) -> Future[Any]:  # noqa: ANN401

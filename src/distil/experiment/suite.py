@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -42,6 +43,7 @@ from distil.experiment.oracles import MakeOracle, oracle_of, with_oracle
 from distil.experiment.results import run_of, run_path
 from distil.experiment.run import CONFIG, Run
 from distil.experiment.split import split
+from distil.experiment.timeline import record_work
 from distil.system.executor import Executor, Report
 from distil.system.imports import named_object
 
@@ -193,11 +195,18 @@ def _prepared(document: Mapping[str, Any]) -> tuple[ExperimentConfig, DataSet]:
 
 
 def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: Task, report: Report) -> bool | None:
+    events = list[Event]()
+
     def on_event(event: Event) -> None:
+        events.append(event)
         if event["event"] == "evaluated":
             report(1)
 
+    start, experiment = time.time(), experiment_of(*prepared, *task)
     try:
-        return experiment_of(*prepared, *task).advance(on_event)
+        return experiment.advance(on_event)
     except RunBusy:
         return None
+    finally:
+        if events:
+            record_work(experiment.run.path, start, time.time())

@@ -279,3 +279,23 @@ def test_numbers_of_a_regression_are_in_their_own_unit(tmp_path, opened):
         full = page.locator(".tile", has_text="With all labels").locator("strong").inner_text()
         assert float(full) == pytest.approx(own["full"], rel=0.01)
         assert ("target 0.8" in page.locator("#labels").inner_text()) == (metric == "r2")
+
+
+def test_work_of_an_executor_is_drawn_by_run(made_up, opened):
+    config = made_up(seeds=2)
+    for number, (start, end) in enumerate([(100, 140), (120, 200)]):
+        entry = {"worker": f"node{number} 7", "start": start, "end": end}
+        (config.output / "badge" / str(number) / "work.jsonl").write_text(json.dumps(entry) + "\n")
+    page = opened(write_page([config], config.output / "report.html"), DESK, "light", DRAWN)
+    rows = cells_of(page, "timeline")
+    assert rows == {"badge, seed 0": ["node0 7", "", "0.0", "40.0"], "badge, seed 1": ["node1 7", "", "20.0", "100"]}
+    bars, room = page.locator('[data-table="timeline"] .meter'), page.locator('[data-table="timeline"] .room').first
+    space = room.bounding_box()
+    for number, (left, width) in enumerate([(0, 0.4), (0.2, 0.8)]):
+        box = bars.nth(number).bounding_box()
+        assert box["x"] - space["x"] == pytest.approx(left * space["width"], abs=1)
+        assert box["width"] == pytest.approx(width * space["width"], abs=1)
+    assert [row["end seconds"] for row in saved_rows(page, '[data-table="timeline"] [data-save="csv"]')] == [
+        "40",
+        "100",
+    ]

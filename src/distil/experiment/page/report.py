@@ -54,6 +54,7 @@ from distil.experiment.results import (
     without_copies,
 )
 from distil.experiment.selections import selections_of
+from distil.experiment.timeline import timeline_of
 
 Json = dict[str, Any]
 
@@ -132,7 +133,8 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     metrics = {metric: _metric(config, runs, metric, own, baselines, twins) for metric, own in curves.items()}
     selections = _selections(config, shown) if order else None
     ids = _ids(config, runs)
-    lost = lost_models({**everything, FULL_DATA: full_data_runs(config), CEILING: ceiling_runs(config)})
+    recorded = {**everything, FULL_DATA: full_data_runs(config), CEILING: ceiling_runs(config)}
+    lost = lost_models(recorded)
     lost += untimed(shown)
     for sentence in lost:
         warnings.warn(sentence, DistilWarning, stacklevel=3)
@@ -160,6 +162,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         "notes": notes,
         "metrics": metrics,
         "costs": {label: dataclasses.asdict(cost) for label, cost in costs(shown).items()},
+        "timeline": timeline_of(run for own in recorded.values() for run in own),
         "selections": selections,
         "provenance": _provenance(config, runs),
         "ids": ids,

@@ -277,7 +277,25 @@ function cost() {
       { head: "training adds, MB", csvHead: ["training peak bytes"], cell: (name) => bytes(costs[name].training_peak), csv: (name) => [costs[name].training_peak] },
     ],
     note: `Seconds are wall time, summed over the rounds of a run and averaged over seeds; several processes on one machine make them longer. Memory is the most that a step added to its process; –: unknown. ${shared}`,
-  }));
+  }), timeline());
+}
+
+function timeline() {
+  const rows = experiment().timeline;
+  if (!rows.length) return null;
+  const last = Math.max(...rows.map((row) => row.end), 1e-9);
+  const bar = (row) => h("span", { class: "room line", "aria-hidden": "true" }, h("span", { class: "meter", style: `margin-left:${(100 * row.start) / last}%;width:${(100 * (row.end - row.start)) / last}%` }));
+  return table({
+    name: "timeline", title: "Runs by worker", rows,
+    columns: [
+      { head: "run", cell: (row) => row.run },
+      { head: "worker", cell: (row) => row.worker },
+      { head: "when", csvHead: [], cell: bar, csv: () => [] },
+      { head: "from, s", csvHead: ["start seconds"], cell: (row) => seconds(row.start), csv: (row) => [row.start] },
+      { head: "to, s", csvHead: ["end seconds"], cell: (row) => seconds(row.end), csv: (row) => [row.end] },
+    ],
+    note: "What the processes of an executor did, from the start of the first. A worker is a machine and a process; a run that was stopped has a line for each part.",
+  });
 }
 
 function selectionsModel(names = visible()) {
