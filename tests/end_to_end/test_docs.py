@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import re
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import distil
 from distil.strategies import STRATEGIES, registry
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-WALKED = "labeling-tutorial.md"  # tests/labeling/page/test_page_tutorial.py runs its blocks with its commands
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Others run the blocks of these with their commands: tests/labeling/page/test_page_tutorial.py, and test_tutorials.py.
+WALKED = {ROOT / "docs" / "labeling-tutorial.md", *(ROOT / "docs" / "tutorials").glob("*.md")}
 
 
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python") and p.name != WALKED], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python") and p not in WALKED], ids=lambda p: p.name)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))  # what a page registers goes again
@@ -68,7 +72,7 @@ def test_python_blocks_pass_strict_type_checks(tmp_path: Path) -> None:
 def private_imports(code: str) -> list[str]:
     """Imports of modules or names that begin with an underscore."""
     found = []
-    for node in ast.walk(ast.parse(code)):
+    for node in ast.walk(ast.parse(code.replace(", ...)", ")"))):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [f"{getattr(node, 'module', '')}.{alias.name}" for alias in node.names]
             found += [n for n in names if any(re.match("_(?!_future__)", part) for part in n.split("."))]
@@ -89,10 +93,68 @@ def test_private_imports_are_found() -> None:
 def test_links_lead_somewhere(case):
     for page in PAGES:
         with case(page):
-            text = page.read_text(encoding="utf-8")
+            text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
             targets = [t.split("#")[0] for t in re.findall(r"\]\(([^)]+)\)", text) if "://" not in t]
             missing = [t for t in targets if t and not (page.parent / t).exists()]
             assert not missing
+
+
+# Functions whose arguments docs/moving.md names, and its words for what a reader has, or a parameter of a strategy.
+TAKERS = (distil.select, distil.select_from, distil.Learner)
+KNOWN = {*distil.__all__, *vars(distil.Learner), "clf", "pool", "form"}
+
+
+def equivalents() -> list[str]:
+    """The code in the last column of the tables of docs/moving.md: what to write here."""
+    page = (ROOT / "docs" / "moving.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `.*\| (.*) \|$", page, re.MULTILINE)
+    return [code for cell in rows for code in re.findall(r"`([^`]+)`", cell)]
+
+
+def unknown(code: str) -> list[str]:
+    """The names and arguments in a piece of code that this library does not have."""
+    keywords = {name for f in TAKERS for name in inspect.signature(f).parameters}
+    if code.endswith("="):
+        return [code] if code[:-1] not in keywords else []
+    found = []
+    for node in ast.walk(ast.parse(code.replace(", ...)", ")"))):
+        if isinstance(node, ast.Call):
+            given = [keyword.arg for keyword in node.keywords]
+            taken = inspect.signature(named(ast.unparse(node.func))).parameters
+            found += [name for name in given if name not in taken]
+            found += [a.value for a in node.args if isinstance(a, ast.Constant) and a.value not in (*STRATEGIES, 5, 20)]
+        elif isinstance(node, ast.Attribute):
+            named(ast.unparse(node))
+    if code.isidentifier() and code not in {*STRATEGIES, *KNOWN, *keywords}:
+        found.append(code)
+    return found
+
+
+def named(path: str) -> Any:
+    """What ``distil.x``, ``learner.x``, ``selection.x``, or a function of distil alone means; AttributeError where nothing."""
+    first, *rest = path.split(".")
+    found = {"distil": distil, "learner": distil.Learner, "selection": distil.Selection}.get(first)
+    if found is None:
+        found = getattr(distil, first, None) or getattr(distil.Learner, first)
+    for name in rest:
+        found = getattr(found, name)
+    return found
+
+
+def test_what_to_write_here_exists(case: Any) -> None:
+    codes = equivalents()
+    assert len(codes) > 80
+    for code in codes:
+        with case(code):
+            assert unknown(code) == []
+
+
+def test_what_does_not_exist_is_found() -> None:
+    assert unknown("margin_samplig") == ["margin_samplig"]
+    assert unknown("labelled=") == ["labelled="]
+    assert unknown('distil.select("badg", net, pool, n, lbl=ids)') == ["lbl", "badg"]
+    with pytest.raises(AttributeError):
+        unknown("learner.teach(ids)")
 
 
 def test_every_strategy_is_described() -> None:
