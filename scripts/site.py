@@ -1,7 +1,7 @@
 """Build the site in build/site: the pages of the repository, and the reference of the public names from their docstrings.
 
-``python scripts/site.py`` needs the packages of the extra ``docs`` and no network. Warnings are errors, and so is a page that would
-load anything from another machine.
+``python scripts/site.py`` needs the packages of the extra ``docs`` and no network. Warnings are errors, and so are a page
+that would load anything from another machine and a link within the site that leads nowhere.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import distil
 from distil.signals import measured_by
@@ -36,6 +37,7 @@ COPIED = [
 
 # The contents of the site. A page in docs/ that is in no list comes at the end of the last.
 CONTENTS = {
+    "Learn": ["docs/tutorials/index"],  # which lists the pages next to it
     "Select": ["docs/guide", "docs/models", "docs/your-data", "docs/scale", "docs/strategies", "docs/gallery"],
     "Label": ["docs/labeling-page", "docs/labeling-tutorial", "docs/labeling", "docs/label-studio"],
     "Compare and decide": [
@@ -50,6 +52,9 @@ CONTENTS = {
     "Background": ["docs/faq", "docs/glossary", "docs/architecture", "docs/performance", "benchmarks/README"],
     "The project": ["CHANGELOG", "CONTRIBUTING", "SECURITY"],
 }
+
+# The pages that list those in folders of theirs, by patterns.
+SUBPAGES = {"docs/tutorials/index": ["*"], "benchmarks/README": ["protocols/README", "results/*"]}
 
 # The pages of the reference: title, the names of `distil` or the modules that they describe, and what they are for.
 API = {
@@ -172,15 +177,14 @@ def stage(folder: Path) -> None:
         (folder / "api" / f"{name}.rst").write_text(reference(title, names.split(), purpose), encoding="utf-8")
     (folder / "api" / "all-strategies.md").write_text(table(), encoding="utf-8")
     shutil.copytree(folder / "docs" / "gallery", folder / "extra" / "docs" / "gallery")
-    with (folder / "benchmarks" / "README.md").open("a", encoding="utf-8") as file:
-        file.write("\n```{toctree}\n:hidden:\n:glob:\n\nprotocols/README\nresults/*\n```\n")
+    for page, listed in SUBPAGES.items():
+        with (folder / page).with_suffix(".md").open("a", encoding="utf-8") as file:
+            file.write("\n".join(["", "```{toctree}", ":hidden:", ":glob:", "", *listed, "```", ""]))
     shutil.copy2(ROOT / "README.md", folder / "index.md")
     _copy_linked(folder)
     found = [path.relative_to(folder).with_suffix("") for path in folder.rglob("*") if path.suffix in (".md", ".rst")]
-    own = [
-        path.as_posix() for path in found if len(path.parts) < 3
-    ]  # deeper pages are listed by that of the benchmarks
-    pages = sorted({*own} - {"index"})
+    own = [path.as_posix() for path in found if len(path.parts) < 3]  # deeper pages are listed by those of SUBPAGES
+    pages = sorted({*own, *SUBPAGES} - {"index"})
     with (folder / "index.md").open("a", encoding="utf-8") as file:
         file.write(f"\n{contents(pages)}\n")
 
@@ -195,35 +199,55 @@ def _copy_linked(folder: Path) -> None:
                 shutil.copy2(ROOT / linked, folder / linked)
 
 
-class Assets(HTMLParser):
-    """The addresses that a browser requests when it opens a page."""
+class Elements(HTMLParser):
+    """What a page loads when a browser opens it, where its links lead, and the places in it that links may name."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: str) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.loaded: list[str] = []
+        self.links: list[str] = []
+        self.places: set[str] = set()
+        self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what the element loads; a link to another page loads nothing."""
-        values = dict(attrs)
-        if tag == "a" or (tag == "link" and values.get("rel") in ("canonical", "author")):
-            return
-        self.found += [v for v in (values.get(k) for k in ("src", "href", "data", "poster", "srcset")) if v]
+        """Sort the attributes of an element; a link to another page loads nothing."""
+        values = {key: value for key, value in attrs if value}
+        self.places |= {values[key] for key in ("id", "name") if key in values}
+        if tag == "a":
+            self.links += [values["href"]] if "href" in values else []
+        elif tag != "link" or values.get("rel") not in ("canonical", "author"):
+            self.loaded += [values[key] for key in ("src", "href", "data", "poster", "srcset") if key in values]
 
 
-def requests_outside(site: Path) -> list[str]:
-    """What pages and styles of a site would load from another machine."""
-    found = []
-    for path in sorted(site.rglob("*")):
-        if path.suffix not in (".html", ".css"):
+def is_outside(address: str) -> bool:
+    """Whether an address names another machine."""
+    return re.match(r"(https?:)?//", address) is not None
+
+
+def faults(site: Path) -> list[str]:
+    """What the pages and styles of a site would load from another machine, and links that lead nowhere."""
+    pages = {path: Elements(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
+    loaded = {path: page.loaded for path, page in pages.items()}
+    for style in sorted(site.rglob("*.css")):
+        loaded[style] = re.findall(r"""(?:url\(|@import)\s*['"]?([^'")]+)""", style.read_text(encoding="utf-8"))
+    return [
+        *(f"{p.relative_to(site)} loads {url}" for p, urls in loaded.items() for url in urls if is_outside(url)),
+        *(f"{p.relative_to(site)} links to {link}" for p, page in pages.items() for link in dead_links(p, page, pages)),
+    ]
+
+
+def dead_links(path: Path, page: Elements, pages: dict[Path, Elements]) -> list[str]:
+    """The links of a page to files that do not exist, and to places that are not in their page."""
+    dead = []
+    for link in page.links + page.loaded:
+        address = urlsplit(link)
+        target = Path(os.path.normpath(path.parent / unquote(address.path))) if address.path else path
+        place = unquote(address.fragment)
+        if address.scheme or address.netloc:
             continue
-        text = path.read_text(encoding="utf-8")
-        assets = Assets()
-        if path.suffix == ".html":
-            assets.feed(text)
-        else:
-            assets.found = re.findall(r"""(?:url\(|@import)\s*['"]?([^'")]+)""", text)
-        found += [f"{path.relative_to(site)}: {url}" for url in assets.found if re.match(r"(https?:)?//", url)]
-    return found
+        if not target.is_file() or (place and target in pages and place not in pages[target].places):
+            dead.append(link)
+    return dead
 
 
 def build() -> int:
@@ -234,9 +258,9 @@ def build() -> int:
     options = ["--fail-on-warning", "--keep-going", "--fresh-env", "-q"]
     folders = ["-d", BUILD / "site-cache", "-c", source / "docs", source, site]
     done = subprocess.run([sys.executable, "-m", "sphinx", *options, *folders], check=False)
-    outside = requests_outside(site)
-    sys.stderr.writelines(f"loaded from another machine: {line}\n" for line in outside)
-    return done.returncode or bool(outside)
+    found = faults(site)
+    sys.stderr.writelines(f"{line}\n" for line in found)
+    return done.returncode or bool(found)
 
 
 if __name__ == "__main__":

@@ -54,28 +54,38 @@ def test_the_table_has_every_strategy(site):
 def test_every_page_is_in_the_contents(site, tmp_path):
     site["stage"](tmp_path / "source")
     pages = {p.relative_to(ROOT).with_suffix("").as_posix() for p in (ROOT / "docs").glob("*.md")}
+    pages |= {"docs/tutorials/index"}
     contents = (tmp_path / "source" / "index.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^(?:docs|api|benchmarks)/[\w-]+$", contents, re.MULTILINE)
+    listed = re.findall(r"^(?:docs|api|benchmarks)/[\w/-]+$", contents, re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert pages <= {*listed}
     assert {f"api/{name}" for name in site["API"]} <= {*listed}
     assert "\nindex\n" not in contents
+    tutorials = (tmp_path / "source" / "docs" / "tutorials" / "index.md").read_text(encoding="utf-8")
+    assert tutorials.endswith("```{toctree}\n:hidden:\n:glob:\n\n*\n```\n")
     assert (tmp_path / "source" / "examples" / "satimage.json").is_file()  # a page links to it
 
 
-def test_requests_to_other_machines_are_found(site, tmp_path):
+def test_requests_to_other_machines_and_dead_links_are_found(site, tmp_path):
     (tmp_path / "a.html").write_text(
         '<link rel="stylesheet" href="//x.org/a.css"><a href="https://fine.org">a</a><img src="b.png">'
         '<script src="https://x.org/c.js"></script><img src="data:image/png;base64,AAAA">'
+        '<a id="here" href="#here">b</a><a href="#there">c</a><a href="c d/e.html#f%C3%BC">d</a><a href="c%20d/e.html#g">e</a>'
     )
+    (tmp_path / "b.png").touch()
+    (tmp_path / "c d").mkdir()
+    (tmp_path / "c d" / "e.html").write_text('<p id="fü"><a href="../a.html">a</a><a href="a.html">b</a><a>c</a><p id>')
     (tmp_path / "a.css").write_text(
         '@import "https://x.org/d.css"; p { background: url(e.png) } q { src: url(//x.org/f) }'
     )
-    assert site["requests_outside"](tmp_path) == [
-        "a.css: https://x.org/d.css",
-        "a.css: //x.org/f",
-        "a.html: //x.org/a.css",
-        "a.html: https://x.org/c.js",
+    assert site["faults"](tmp_path) == [
+        "a.html loads //x.org/a.css",
+        "a.html loads https://x.org/c.js",
+        "a.css loads https://x.org/d.css",
+        "a.css loads //x.org/f",
+        "a.html links to #there",
+        "a.html links to c%20d/e.html#g",
+        "c d/e.html links to a.html",
     ]
 
 
