@@ -28,6 +28,7 @@ html_theme = "furo"
 html_title = f"distil {release}"
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # a page that is opened as a file may not read the text of others
 html_extra_path = ["../extra"]  # pictures that pages show in raw HTML
 
 
@@ -39,6 +40,28 @@ def _without_substitutions(app, what, name, obj, options, lines):  # noqa: ANN00
             lines[row] = "".join(part if part.startswith("``") else part.replace("|", r"\|") for part in parts)
 
 
+# Without a mouse, what scrolls sideways is scrolled with the arrow keys, once it has the focus.
+FOCUS = """
+new ResizeObserver(() => {
+  for (const each of document.querySelectorAll("pre, .table-wrapper")) {
+    if (each.scrollWidth > each.clientWidth) each.tabIndex = 0; else each.removeAttribute("tabindex");
+  }
+}).observe(document.documentElement);
+"""
+
+# On a phone, the pictures of the gallery, a table in plain HTML, stand one below the other.
+STYLE = "@media (max-width: 46em) { article table:not(.docutils) td { display: block; width: auto } }"
+
+
+def _with_levels(app, pagename, templatename, context, doctree):  # noqa: ANN001, ANN202, ARG001 - Sphinx calls it
+    """Give the captions of the contents, which Sphinx marks as headings, the level that headings need."""
+    tree = context["furo_navigation_tree"]
+    context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+    context["metatags"] = context.get("metatags", "") + f"<style>{STYLE}</style>"
+
+
 def setup(app):  # noqa: ANN001, ANN201 - Sphinx calls it
-    """Register what is done to docstrings."""
+    """Register what is done to docstrings and pages."""
     app.connect("autodoc-process-docstring", _without_substitutions)
+    app.connect("html-page-context", _with_levels, priority=900)  # after the theme has made the contents
+    app.add_js_file(None, body=FOCUS)

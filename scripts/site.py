@@ -147,7 +147,8 @@ def table() -> str:
     for name, cls in STRATEGIES.items():
         strategy = strategy_named(name)
         does = (inspect.getdoc(cls) or "").split("\n", 1)[0].replace("``", "`").replace("|", "\\|")
-        reads = ", ".join(dict.fromkeys(f"`{signal.argument}`" for signal in measured_by(strategy.needs.pool)))
+        arguments = dict.fromkeys(signal.argument for signal in measured_by(strategy.needs.pool))
+        reads = ", ".join(f"`{name}`" if name else "the model" for name in arguments)
         rows.append(f"| `{name}` | {does} | {reads or 'nothing'} | {', '.join(tasks_of(strategy))} |")
     return "\n".join([*rows, ""])
 

@@ -49,6 +49,8 @@ def test_the_table_has_every_strategy(site):
     assert [a or b for a, b in rows] == [*STRATEGIES]
     (row,) = re.findall(r"^\| `badge` \|.*$", site["table"](), re.MULTILINE)
     assert "`probs`, `embeddings` | classification, multilabel, regression |" in row
+    (row,) = re.findall(r"^\| `adversarial_bim` \|.*$", site["table"](), re.MULTILINE)
+    assert "| the model | classification |" in row
 
 
 def test_every_page_is_in_the_contents(site, tmp_path):
@@ -89,12 +91,56 @@ def test_requests_to_other_machines_and_dead_links_are_found(site, tmp_path):
     ]
 
 
+# One page of each kind: the first, with pictures, raw HTML, wide tables, docstrings, the index, and the search.
+KINDS = [
+    "index.html",
+    "docs/tutorials/index.html",
+    "docs/tutorials/images.html",
+    "docs/gallery.html",
+    "docs/strategies.html",
+    "docs/performance.html",
+    "benchmarks/results/D.html",
+    "api/learner.html",
+    "api/all-strategies.html",
+    "genindex.html",
+    "search.html",
+]
+
+
+FILES = {"preload": False}  # axe would fetch the styles, which pages that are opened as files may not
+
+
+def check_access(page, axe):
+    """axe finds nothing serious, light on a desktop and dark on a phone, and no page scrolls sideways as a whole."""
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme=scheme)
+        violations = axe.run(page, options=FILES).response["violations"]
+        found = [each for each in violations if each["impact"] in ("serious", "critical")]
+        assert [(each["id"], each["nodes"][0]["html"], width, scheme) for each in found] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     not all(map(find_spec, ("sphinx", "myst_parser", "furo", "sphinx_copybutton"))), reason="needs the extra docs"
 )
-def test_the_site_builds_without_warnings():
+def test_the_site(request, case):
+    """It builds without warnings; then, where there is a browser, its pages are opened as files, without a server."""
     done = subprocess.run([sys.executable, "scripts/site.py"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    page = (ROOT / "build" / "site" / "api" / "learner.html").read_text(encoding="utf-8")
-    assert 'id="distil.Learner.query"' in page
+    built = ROOT / "build" / "site"
+    assert 'id="distil.Learner.query"' in (built / "api" / "learner.html").read_text(encoding="utf-8")
+
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    opened = request.getfixturevalue("opened")
+    desktop = {"width": 1280, "height": 844}
+    for name in KINDS:
+        with case(name):
+            check_access(opened(built / name, desktop, "light", "footer"), axe)
+    page = opened(built / "search.html", desktop, "light", "footer")
+    page.goto((built / "search.html").as_uri() + "?q=uherding")
+    page.wait_for_selector("#search-results ul.search li a")
+    found = [link.get_attribute("href") for link in page.query_selector_all("#search-results ul.search li a")]
+    assert any("docs/strategies.html" in address for address in found)
+    check_access(page, axe)
