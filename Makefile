@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows what distil does, `make test` runs every ordinary check. Both set up .venv by themselves.
 # Tests have three tiers. `make fast`, before a commit: at most 90 s. `make test`, before a push: at most 5 minutes on two
-# cores. `make slow`, what is marked slow (kills, fuzzing, browsers, real data at length): at most 15 minutes.
+# cores. `make slow`, what is marked slow (kills, fuzzing, browsers, the site, real data at length): at most 15 minutes.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,7 +53,7 @@ fast: lint
 test: lint
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-slow: $(VENV)/.ray
+slow: $(VENV)/.ray $(VENV)/.docs
 	$(BIN)/python -m pytest -n auto -m slow
 
 # Lines and branches that the ordinary tests do not reach, on the terminal and in htmlcov/. A report, not a gate.
