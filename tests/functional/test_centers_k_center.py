@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from distil.functional import centers as module
 from distil.functional import features
-from distil.functional.centers import k_center_greedy
+from distil.functional.centers import k_center_greedy, k_center_with_gains
 from distil.functional.features import Dense, Grouped, Outer
 
 
@@ -304,3 +304,15 @@ def test_k_center_of_rows_that_all_coincide_takes_them_in_order():
     assert k_center_greedy(Dense(rows), 3000).tolist() == list(range(3000))
     rows[4000] = 7
     assert k_center_greedy(Dense(rows), 3000).tolist() == [0, 4000, *range(1, 2999)]
+
+
+@pytest.mark.parametrize("name", ["grid", "duplicated", "all equal"])
+def test_keys_decide_ties_wherever_the_rows_are(name, small_blocks):
+    """Rows in another order, with their keys, give the same picks: those of brute force on the rows in the order of the keys."""
+    rng = np.random.default_rng(5)
+    rows = ROWS[name](rng).astype(np.float32)
+    keys = rng.permutation(len(rows))
+    expected = np.argsort(keys)[brute_k_center(rows[np.argsort(keys)], 25)].tolist()
+    for order in (np.arange(len(rows)), rng.permutation(len(rows))):
+        found = k_center_with_gains(Dense(torch.from_numpy(rows[order])), 25, keys=torch.from_numpy(keys[order]))
+        assert order[found.rows].tolist() == expected

@@ -8,7 +8,7 @@ from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource, arguments_of, check_finite
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Labels, Logits, Measured, Probs, Signals
-from distil.system.runtime import Runtime
+from distil.system.runtime import CHUNK_ROWS, Runtime
 
 
 def test_a_part_of_a_source_names_the_examples_and_computes_as_the_whole_does():
@@ -81,3 +81,37 @@ def test_masked_classes_have_logits_of_minus_infinity():
         InvalidInput, match="infinite values in 3 of 3 examples: ids 3, 5, 8"
     ):  # masks are for logits only
         check_finite(Signals(ids, {Embedding(): logits}))
+
+
+def test_columns_beyond_the_memory_are_read_where_they_are(tmp_path):
+    """Rows scattered over a mapped file in half precision: no copy in memory or in a file, and the values of one."""
+    rng = np.random.default_rng(0)
+    n = CHUNK_ROWS + 900
+    np.save(tmp_path / "x.npy", rng.normal(size=(n, 4)).astype(np.float16))
+    np.save(tmp_path / "p.npy", rng.dirichlet(np.ones(3), n).astype(np.float16))
+    arrays = {"embeddings": np.load(tmp_path / "x.npy", "r"), "probs": np.load(tmp_path / "p.npy", "r")}
+    ids = torch.from_numpy(np.delete(np.arange(n), rng.choice(n, 50, replace=False)))
+    nowhere = Runtime(memory=1000, scratch=tmp_path / "nowhere")  # a copy in a file would fail
+    found = ArraySource(ids, arrays).table((Probs(), Embedding()), nowhere, Rng(0), copied=False)
+    copied = ArraySource(ids, arrays).table((Probs(), Embedding()), Runtime(), Rng(0))
+    expected, features = copied[Gradient()], found.features(Gradient())
+    assert found.values == {}
+    assert len(found) == len(features) == len(ids)
+    for rows in (slice(0, 70), torch.tensor([900, 2, 2, 31])):
+        some = features[rows]
+        assert torch.equal(some.a, expected.a[rows])
+        assert torch.equal(some.b, expected.b[rows])
+        assert some.b.dtype == torch.float32
+        assert torch.equal(found.rows(rows)[Embedding()], copied.rows(rows)[Embedding()])
+    fits = ArraySource(ids, arrays).table((Embedding(),), Runtime(memory=16 * len(ids)), Rng(0), copied=False)
+    assert torch.equal(fits[Embedding()], copied[Embedding()])
+
+
+def test_rows_that_are_not_copied_are_checked():
+    x = np.zeros((9, 2), dtype=np.float16)
+    x[7] = np.inf
+    nothing = Runtime(memory=0)
+    with pytest.raises(InvalidInput, match=r"NaN or infinite values .*: ids 7$"):
+        ArraySource(torch.arange(9), {"embeddings": x}).table((Embedding(),), nothing, Rng(0), copied=False)
+    with pytest.raises(InvalidInput, match=r"probs\[0\] is not a probability distribution"):
+        ArraySource(torch.arange(9), {"probs": x}).table((Probs(),), nothing, Rng(0), copied=False)

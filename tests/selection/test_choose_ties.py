@@ -68,7 +68,20 @@ def test_the_order_of_the_pool_does_not_matter():
 def test_memory_does_not_matter(tmp_path):
     for name in ("core_set", "probcover", "badge", "bait"):
         small = Runtime(progress=False, memory=1000, scratch=tmp_path)
-        assert chosen(strategy_named(name), 9, 3, runtime=small) == chosen(strategy_named(name), 9, 3), name
+        scattered = torch.arange(0, N, 3)
+        for ids in (None, scattered):
+            expected = chosen(strategy_named(name), 9, 3, ids)
+            assert chosen(strategy_named(name), 9, 3, ids, runtime=small) == expected, name
+
+
+def test_strategies_that_read_features_need_no_copy_of_scattered_rows(tmp_path):
+    nowhere = Runtime(progress=False, memory=1000, scratch=tmp_path / "nowhere")  # a copy in a file would fail
+    scattered = torch.arange(0, N, 3)
+    reading = [name for name, kind in STRATEGIES.items() if kind.reads_features]
+    assert {"core_set", "badge"} <= {*reading}
+    for name in reading:
+        expected = chosen(strategy_named(name), 20, 1, scattered)
+        assert chosen(strategy_named(name), 20, 1, scattered, nowhere) == expected, name
 
 
 def test_a_pool_of_one_row_repeated_is_sampled_uniformly():

@@ -229,9 +229,8 @@ def pick(
         _refuse_with_shards([*unread, *(name for name, value in flags.items() if value)])
         lists = {name: [read_ids(path, quoting) for path in paths_of(name, paths[name], _IDS)] for name in _LISTS}
         where = executor_named(executor, address, workers) or Serial()
-        return _of_shards(
-            strategy, for_task(chooser, task), n, path_of("shards", shards), where, lists, seed, path, force
-        )
+        folder, taken = path_of("shards", shards), for_task(chooser, task)
+        return _of_shards(strategy, taken, n, folder, where, lists, seed, runtime.memory, path, force)
     if executor is not None or workers is not None or address is not None:
         raise InvalidInput("executor, workers and address say where shards are read; pass them too (--shards)")
     why = out_of(explain, (".html", ".json"), "explain", inputs=inputs)
@@ -313,6 +312,7 @@ def _of_shards(
     executor: Executor,
     lists: Mapping[str, Sequence[ListedIds]],
     seed: int,
+    memory: int,
     path: Path | None,
     force: bool,
 ) -> dict[str, Any]:
@@ -326,7 +326,7 @@ def _of_shards(
     lists = {**lists, "labeled": [each.answered() for each in lists["labeled"]]}
     read = [each.note for several in lists.values() for each in several if each.note]
     given = {what: united(several) if several else None for what, several in lists.items()}
-    found = pick_from_shards(strategy, n, folder, executor, seed=seed, **given)
+    found = pick_from_shards(strategy, n, folder, executor, seed=seed, memory=memory, **given)
     if path is not None and not write_picks(found.picks, path, force=force):
         read.append(f"{path} holds these picks already")
     document = {"strategy": name, "n": n, "seed": seed, "may_be_chosen": found.available}

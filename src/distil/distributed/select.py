@@ -37,6 +37,7 @@ from distil.strategies.base import ROLES, ScoreStrategy, Strategy, best_rows, ti
 from distil.strategies.diversity import CoreSet, farthest_first
 from distil.strategies.gradient import BADGE
 from distil.system.executor import Executor
+from distil.system.runtime import Runtime
 
 _CANDIDATES = 2048  # of a round of farthest-first picks, in all shards together
 _LEAST_CANDIDATES = 64  # of one shard
@@ -76,6 +77,7 @@ def pick_from_shards(
     candidates: ListedIds | None = None,
     exclude: ListedIds | None = None,
     seed: int = 0,
+    memory: int = Runtime.memory,
 ) -> ShardedPicks:
     """Choose examples of a pool in shards; an actor for each shard opens its files itself.
 
@@ -88,6 +90,7 @@ def pick_from_shards(
         candidates: The examples that may be chosen; default: all that are not labeled.
         exclude: Examples that may not be chosen.
         seed: Seed of the selection.
+        memory: Bytes of memory for copies of rows, of all shards together; the rows of others are read whenever they are used.
 
     Raises:
         InvalidInput: The strategy has no distributed form, ids are not in the pool, ``n`` is out of range, or shards do not agree.
@@ -105,10 +108,9 @@ def pick_from_shards(
             raise MissingSignal(f"{type(strategy).__name__} needs {name}, and the shards in {folder} have none")
     given = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     lists = {what: ids for what, ids in given.items() if ids is not None}
-    parts = [
-        Part(manifest.folder, start, stop, strategy, seed, manifest.starts[-1], lists)
-        for start, stop in _parts(manifest)
-    ]
+    places = _parts(manifest)
+    share = memory // len(places)
+    parts = [Part(manifest.folder, *rows, strategy, seed, manifest.starts[-1], share, lists) for rows in places]
     with executor.actors(_actor, parts) as actors:
         crew = Crew(actors, len(parts))
         opened = crew.ask_all(Shard.opened)

@@ -23,7 +23,7 @@ from distil.measuring.source import ArraySource, arguments_of
 from distil.rng import Rng
 from distil.selection.checked import checked_scores
 from distil.selection.leaders import Leaders
-from distil.signals import Signal, Signals
+from distil.signals import Signals
 from distil.strategies.base import ScoreStrategy, Sets, Strategy, tie_keys
 from distil.system.runtime import Runtime
 
@@ -39,6 +39,7 @@ class Part:
         strategy: The strategy that chooses.
         seed: The seed of the selection.
         size: Number of rows of the whole pool.
+        memory: Bytes of memory for copies of these rows.
         lists: ``labeled``, ``exclude`` and, where not all others may be chosen, ``candidates`` -> ids.
     """
 
@@ -48,6 +49,7 @@ class Part:
     strategy: Strategy
     seed: int
     size: int
+    memory: int
     lists: Mapping[str, ListedIds]
 
 
@@ -94,7 +96,7 @@ class Shard:
 
     def __init__(self, part: Part) -> None:
         self.part = part
-        manifest, runtime = read_manifest(part.folder), Runtime(progress=False)
+        manifest, runtime = read_manifest(part.folder), Runtime(progress=False, memory=part.memory)
         names = arguments_of(part.strategy.needs.pool)
         columns = {name: read_rows(manifest, name, part.start, part.stop, runtime) for name in names}
         self._arrays = {name: column.values for name, column in columns.items()}
@@ -145,10 +147,10 @@ class Shard:
         caller = type(self.part.strategy).__name__
         return ArraySource(rows, self._arrays, caller=caller, names=self._names, precision=precision)
 
-    def _table(self, rows: Tensor) -> Signals:
+    def _table(self, rows: Tensor, *, copied: bool) -> Signals:
         source = self._source(rows)
         signals = source.measured(self.part.strategy.needs.pool)
-        return source.table(signals, self._runtime, self.rng)
+        return source.table(signals, self._runtime, self.rng, copied=copied)
 
     # ------------------------------------------------------------------------------------------------------------ scores
 
@@ -168,12 +170,14 @@ class Shard:
     @cached_property
     def x(self) -> Features:
         """The features of the rows, as the strategy reads them."""
-        return features_of(self._table(self._free), self.part.strategy.needs.pool[0]).with_norms()
+        return self._table(self._free, copied=False).features(self.part.strategy.needs.pool[0]).with_norms()
 
     def labeled(self) -> Dense | None:
         """The labeled rows of this part."""
         rows = torch.tensor(list(self._rows.get("labeled", {}).values()), dtype=torch.long)
-        return Dense(self._table(rows.sort().values).values[self.part.strategy.needs.labeled[0]]) if len(rows) else None
+        if not len(rows):
+            return None
+        return Dense(self._table(rows.sort().values, copied=True).values[self.part.strategy.needs.labeled[0]])
 
     def exponents(self) -> tuple[int, ...]:
         """See ``Features.exponents``."""
@@ -266,12 +270,6 @@ class Shard:
     def find(self, shares: Shares) -> Found:
         """See ``Weighted.find``."""
         return self._weighted.find(shares)
-
-
-def features_of(table: Signals, signal: Signal[Any]) -> Features:
-    """The rows of a signal as features."""
-    values = table[signal]
-    return values if isinstance(values, Features) else Dense(values)
 
 
 def joined(parts: Sequence[Features]) -> Features:

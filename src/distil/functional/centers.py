@@ -83,8 +83,17 @@ def k_center_greedy(x: Features, n: int, centers: Features | None = None) -> Ten
     return k_center_with_gains(x, n, centers).rows
 
 
-def k_center_with_gains(x: Features, n: int, centers: Features | None = None) -> RowsWithGains:
+def k_center_with_gains(
+    x: Features, n: int, centers: Features | None = None, keys: Tensor | None = None
+) -> RowsWithGains:
     """The rows that ``k_center_greedy`` picks, and how far each was from the nearest center; arguments and cost as there.
+
+    Args:
+        x: N rows.
+        n: Number of rows to pick.
+        centers: M rows that are already centers; default: none.
+        keys: Distinct keys of the rows, (N,): near-ties go to the row of smaller key, so the same rows are picked in whatever order
+            they come. Default: to the smaller row.
 
     Returns:
         Rows in pick order. Their gains are squared distances when the row was picked, with a relative error of about 1e-3;
@@ -93,7 +102,7 @@ def k_center_with_gains(x: Features, n: int, centers: Features | None = None) ->
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and {len(x):,}, the number of rows; got {n:,}")
     (x, *given), e = at_one_scale(x, *([] if centers is None else [centers]))
-    search = FarthestFirst(x, given[0] if given else None)
+    search = FarthestFirst(x, given[0] if given else None, keys=keys)
     rows = torch.tensor(search.pick(n))
     return RowsWithGains(rows, times_two_to(torch.tensor(search.sq_dists, dtype=torch.float64), 2 * e))
 
@@ -151,10 +160,14 @@ class FarthestFirst:
         x: The rows.
         first: The first centers.
         scale: The largest squared norm of all rows and centers; default: that of these.
+        keys: Keys of the rows, (N,), the smaller of which wins ties; default: the numbers of the rows.
     """
 
-    def __init__(self, x: Features, first: Features | None = None, scale: float | None = None) -> None:
+    def __init__(
+        self, x: Features, first: Features | None = None, scale: float | None = None, keys: Tensor | None = None
+    ) -> None:
         self.x, norms = x, x.sq_norms()
+        self.keys = None if keys is None else keys.to(norms.device)
         self.centers = _Centers(self.x, first)
         self.taken = self.centers.picks
         if scale is None:
@@ -172,7 +185,7 @@ class FarthestFirst:
     def pick(self, n: int) -> list[int]:
         """The first n picks."""
         if not len(self.centers):
-            self.centers.add([0])
+            self.centers.add([0 if self.keys is None else int(self.keys.argmin())])
             self.sq_dists.append(torch.inf)
         self.begin(n)
         while len(self.centers.picks) < n:
@@ -245,7 +258,10 @@ class FarthestFirst:
             self.sharpen()
             return []
         top = float(self.bounds.max())
-        rows = self.farthest(top)[: n if top == 0 else 1]
+        rows = self.farthest(top)
+        if self.keys is not None:
+            rows = rows[self.keys[rows].argsort()]
+        rows = rows[: n if top == 0 else 1]
         self.bounds[rows] = -1
         self.sq_dists += [top] * len(rows)
         return rows.tolist()
@@ -366,7 +382,8 @@ class _Block:
             self._settle(some[np.isnan(self.settled[some])])
         exact = self.settled[near]
         farthest = near[exact >= exact.max() * (1 - EXACT_TIE)]
-        return int(farthest[int(self.rows[self.on_device(farthest)].argmin())])
+        rows, keys = self.rows[self.on_device(farthest)], self.search.keys
+        return int(farthest[int((rows if keys is None else keys[rows]).argmin())])
 
     def _settle(self, positions: NDArray[np.intp]) -> None:
         where = self.on_device(positions)

@@ -116,7 +116,13 @@ class NetworkSource(Source):
                     rows = -(-failed // 2)
 
     def table(
-        self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng, order: Tensor | None = None
+        self,
+        signals: tuple[Signal[Any], ...],
+        runtime: Runtime,
+        rng: Rng,
+        order: Tensor | None = None,
+        *,
+        copied: bool = True,  # noqa: ARG002 - what is measured is stored
     ) -> Signals:
         """One table of all examples; they are measured in the order of ``ids``, and each is written to its row of the table."""
         return tabulated(self.chunks(signals, runtime, rng), self.ids, order, runtime)

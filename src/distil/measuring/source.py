@@ -74,9 +74,23 @@ class Source(ABC):
 
     @abstractmethod
     def table(
-        self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng, order: Tensor | None = None
+        self,
+        signals: tuple[Signal[Any], ...],
+        runtime: Runtime,
+        rng: Rng,
+        order: Tensor | None = None,
+        *,
+        copied: bool = True,
     ) -> Signals:
-        """One table of all examples: those at the rows ``order`` of ``ids``, a permutation; default: in the order of ``ids``."""
+        """One table of all examples.
+
+        Args:
+            signals: Its columns.
+            runtime: Memory and scratch of the columns.
+            rng: Randomness of what is measured.
+            order: The rows of ``ids`` in the order of the table, a permutation; default: the order of ``ids``.
+            copied: Whether the table has columns. Otherwise it may have a reader, if the columns would exceed ``Runtime.memory``.
+        """
 
     @abstractmethod
     def of(self, rows: Tensor) -> Source:
@@ -167,13 +181,29 @@ class ArraySource(Source):
             yield Signals(ids, {signal: self._rows(signal, ids) for signal in signals})
 
     def table(
-        self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng, order: Tensor | None = None
+        self,
+        signals: tuple[Signal[Any], ...],
+        runtime: Runtime,
+        rng: Rng,
+        order: Tensor | None = None,
+        *,
+        copied: bool = True,
     ) -> Signals:
         """One table of all rows; its columns are views of the arrays where order and types need no conversion."""
         in_place = {}
         if order is None and are_consecutive(self.ids):
             in_place = {signal: take(self._argument(signal), self.ids) for signal in signals if self._serves(signal)}
-        return tabulated(self.chunks(signals, runtime, rng), self.ids, order, runtime, in_place)
+        chunks = self.chunks(signals, runtime, rng)
+        if copied or order is not None or self._bytes([s for s in signals if s not in in_place]) <= runtime.memory:
+            return tabulated(chunks, self.ids, order, runtime, in_place)
+        for _ in chunks:  # checks all rows
+            pass
+        return Signals(self.ids, {}, reader=lambda rows: self._read(signals, self.ids[rows]))
+
+    def _bytes(self, signals: Sequence[Signal[Any]]) -> int:
+        """Bytes of the columns of all rows."""
+        row = self._read(signals, self.ids[:1]).values.values()
+        return len(self.ids) * sum(column.nbytes for column in row)
 
     def _serves(self, signal: Signal[Any]) -> bool:
         """Whether the array of a signal can be its column."""
@@ -236,15 +266,23 @@ class ArraySource(Source):
         rows = rows.to(self._precision_of(array))
         if isinstance(signal, LabelProbs):
             check_shares(ids, rows, name, slack, self.names)
-            return rows.clamp(0, 1)
-        if not isinstance(signal, (Logits, Probs, MCProbs)):
+        elif isinstance(signal, (Logits, Probs, MCProbs)):
+            check_distributions(ids, rows, name, slack, self.names)
+        else:
             check_rows(ids, rows, name, self.names)
             if isinstance(signal, Deviations):
                 check_not_negative(ids, rows, name, self.names)
-            return rows
-        check_distributions(ids, rows, name, slack, self.names)
-        # Log-probabilities are logits: softmax takes them back to the probabilities.
-        return rows.clamp_min(torch.finfo(rows.dtype).tiny).log() if isinstance(signal, Logits) else rows
+        return _as_column(signal, rows)
+
+    def _read(self, signals: Sequence[Signal[Any]], ids: Tensor) -> Signals:
+        """Rows that were checked before."""
+        return Signals(ids, {signal: self._checked_before(signal, ids) for signal in signals})
+
+    def _checked_before(self, signal: Signal[Any], ids: Tensor) -> Tensor:
+        if isinstance(signal, (Labels, OfTokens)):
+            return self._rows(signal, ids)
+        array = self._argument(signal)
+        return _as_column(signal, take(array, ids).to(self._precision_of(array)))
 
     def _reduced(self, signal: OfTokens, ids: Tensor, bounds: Tensor) -> Tensor:
         """The column of a signal that is reduced from the tokens of each example, which begin and end at ``bounds`` (B, 2)."""
@@ -255,6 +293,14 @@ class ArraySource(Source):
             check_distributions(ids[examples].repeat_interleave(offsets.diff()), rows, "probs", slack, self.names)
             parts.append(signal.reduce(rows, offsets))
         return torch.cat(parts)
+
+
+def _as_column(signal: Signal[Any], rows: Tensor) -> Tensor:
+    """Rows of the array of a signal as rows of its column."""
+    if isinstance(signal, LabelProbs):
+        return rows.clamp(0, 1)
+    # Log-probabilities are logits: softmax takes them back to the probabilities.
+    return rows.clamp_min(torch.finfo(rows.dtype).tiny).log() if isinstance(signal, Logits) else rows
 
 
 def _in_half_precision(rows: Tensor) -> bool:

@@ -39,7 +39,8 @@ def choose(
 
     Ties are broken by ``tie_keys``: the pool reaches the strategy in the order of these keys, so its kernels need only a rule
     on rows. The order costs a copy of the columns (on one core 0.3 s for 200,000 embeddings of 384 numbers), which strategies that
-    break ties themselves save (``Strategy.in_order_of_ids``).
+    break ties themselves save (``Strategy.in_order_of_ids``). Of a pool that does not fit into ``Runtime.memory``, some of them
+    need no copy at all (``Strategy.reads_features``).
     """
     needs, pool, measuring = strategy.needs, sources["pool"], rng.child("measure", "pool")
     shortlist = needs.shortlist
@@ -61,7 +62,9 @@ def choose(
     passed = len(pool.ids) if shortlist is None else shortlist.rows(n, len(pool.ids))
     if shortlist is None or passed == len(pool.ids):
         order = None if strategy.in_order_of_ids else tie_keys(pool.ids, rng).argsort()
-        table = pool.table(stored, runtime, measuring, order) if stored else Signals(pool.ids, {})
+        table = Signals(pool.ids, {})
+        if stored:
+            table = pool.table(stored, runtime, measuring, order, copied=not strategy.reads_features)
         notes = _alike_notes(table, strategy)  # before the strategy, which may write to its columns
         return checked_selection(strategy.select(sets(table), n, rng), strategy, table.ids, n).with_notes(notes)
     best = leaders(shortlist.by, passed, stored)
@@ -74,16 +77,17 @@ def choose(
 
 def _alike_notes(table: Signals, strategy: Strategy) -> tuple[str, ...]:
     """A note where all rows of the pool are equal, so that the strategy cannot distinguish them."""
-    columns = table.values.values()
-    if len(table) < 2 or not columns or not all(_is_constant(column) for column in columns):
+    first = table.rows(slice(0, 1)).values
+    if len(table) < 2 or not first or not _is_constant(table, first):
         return ()
-    read = " and ".join(repr(signal) for signal in table.values)
+    read = " and ".join(map(repr, first))
     return (f"all {len(table):,} examples are equal in {read}, which {type(strategy).__name__} reads: {RANDOM_SAMPLE}",)
 
 
-def _is_constant(column: Tensor) -> bool:
-    """Whether all rows of a column are equal; only its first rows are read where they differ."""
-    return all(bool((part == column[:1]).all()) for part in column.split(CHUNK_ROWS))
+def _is_constant(table: Signals, first: Mapping[Signal[Any], Tensor]) -> bool:
+    """Whether all rows of a table are equal to its first; only the first chunk is read where they differ there."""
+    chunks = (table.rows(slice(start, start + CHUNK_ROWS)).values for start in range(0, len(table), CHUNK_ROWS))
+    return all(bool((column == first[signal]).all()) for chunk in chunks for signal, column in chunk.items())
 
 
 def _sets_around(

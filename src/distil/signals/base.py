@@ -12,6 +12,8 @@ from torch import Tensor
 
 from distil.errors import MissingSignal
 from distil.functional.adversarial import Attack, Attacker
+from distil.functional.features import Dense, Features, Outer
+from distil.functional.streamed import Streamed
 from distil.system.runtime import CHUNK_ROWS
 from distil.system.scratch import Space
 from distil.tasks import TASKS, Task
@@ -123,11 +125,13 @@ class Signals:
         values: Signal -> its stored column, with N rows. Do not write to columns: they may be the caller's arrays, or mapped
             from a read-only file.
         space: Storage for derived columns of many rows; None: memory.
+        reader: Reads the table of some rows, by their numbers or a slice, where no columns are stored; None: they are.
     """
 
     ids: Tensor
     values: Mapping[Signal[Any], Tensor]
     space: Space | None = None
+    reader: Callable[[Tensor | slice], Signals] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -143,8 +147,18 @@ class Signals:
             f"{signal!r} was not measured for these examples; measured: {measured}; add it to the strategy's needs"
         )
 
+    def features(self, signal: Signal[Any]) -> Features:
+        """A signal with rows of numbers, or of gradients, as features; they are read block by block where they are not stored."""
+        if self.reader is None:
+            values = self[signal]
+            return values if isinstance(values, Features) else Dense(values)
+        reader = self.reader
+        return Streamed(lambda rows: _written(reader(rows).features(signal)), len(self))
+
     def rows(self, rows: Tensor | slice) -> Signals:
-        """The table of some rows in the order of ``rows``; a copy, except for a slice."""
+        """The table of some rows in the order of ``rows``; a copy, except for a slice of stored columns."""
+        if self.reader is not None:
+            return self.reader(rows)
         return Signals(self.ids[rows], {signal: column[rows] for signal, column in self.values.items()})
 
     def excerpt(self, rows: Tensor, signals: tuple[Signal[Any], ...]) -> Signals:
@@ -166,6 +180,11 @@ class Signals:
             block = slice(start, start + CHUNK_ROWS)
             column[block] = rule(self.rows(block))
         return column
+
+
+def _written(rows: Features) -> Dense | Outer:
+    assert isinstance(rows, (Dense, Outer))  # no signal is of any other class
+    return rows
 
 
 def measured_by(needs: Iterable[Signal[Any]], given: Iterable[Signal[Any]] = ()) -> tuple[Signal[Any], ...]:

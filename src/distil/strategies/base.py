@@ -175,10 +175,13 @@ class Strategy(ABC):
         paper: The publication that the strategy comes from, one line.
         in_order_of_ids: Whether ``select`` makes the same selection from a pool in any order, as it breaks ties by ``tie_keys``
             itself; the rows then come in the order of their ids, which needs no copy of arrays that are in that order.
+        reads_features: Whether ``select`` reads the pool through ``Signals.features`` only, so that columns beyond
+            ``Runtime.memory`` are read where they are, block by block, in place of a copy in a file. It needs ``in_order_of_ids``.
     """
 
     paper: ClassVar[str]
     in_order_of_ids: ClassVar[bool] = False
+    reads_features: ClassVar[bool] = False
 
     def __new__(cls, *args: Any, **given: Any) -> Self:  # noqa: ANN401, ARG004 - each strategy has its own
         """Refuse hyper-parameters that the strategy does not have; Python's own error would not name the nearest."""

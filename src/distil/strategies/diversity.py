@@ -15,7 +15,7 @@ from distil.functional.features import Dense
 from distil.functional.outliers import k_center_without_outliers
 from distil.rng import Rng
 from distil.signals import Embedding, Signals
-from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
+from distil.strategies.base import Needs, Selection, Sets, Strategy, picked, tie_keys
 from distil.strategies.parameters import positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
@@ -32,16 +32,18 @@ class CoreSet(Strategy):
     """
 
     paper: ClassVar[str] = "Sener and Savarese 2018, Active learning for CNNs: a core-set approach"
+    in_order_of_ids: ClassVar[bool] = True
+    reads_features: ClassVar[bool] = True
 
     @property
     def needs(self) -> Needs:
         """Embeddings of the pool and of the labeled set."""
         return Needs(pool=(Embedding(),), labeled=(Embedding(),))
 
-    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The farthest example first."""
-        x, centers = Dense(sets.pool[Embedding()]), Dense(sets.labeled[Embedding()])
-        found = k_center_with_gains(x, n, centers)
+        x, centers = sets.pool.features(Embedding()), Dense(sets.labeled[Embedding()])
+        found = k_center_with_gains(x, n, centers, tie_keys(sets.pool.ids, rng))
         return picked(sets.pool, found.rows, farthest_first(found.gains))
 
 

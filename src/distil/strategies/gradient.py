@@ -41,6 +41,7 @@ class BADGE(Strategy):
 
     paper: ClassVar[str] = "Ash et al. 2020, Deep batch active learning by diverse, uncertain gradient lower bounds"
     in_order_of_ids: ClassVar[bool] = True
+    reads_features: ClassVar[bool] = True
     task: Task | None = choice(None, TASKS)
 
     @property
@@ -50,7 +51,7 @@ class BADGE(Strategy):
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """k-means++ that starts with the gradient of largest norm."""
-        gradients, ids = sets.pool[self.needs.pool[0]].with_norms(), sets.pool.ids
+        gradients, ids = sets.pool.features(self.needs.pool[0]).with_norms(), sets.pool.ids
         first = largest_norm(gradients, tie_keys(ids, rng))
         found = k_means_plus_plus_with_gains(gradients, n, first, self.draws(rng), ids)
         return picked(sets.pool, found.rows, self.reasons(lengths(gradients[found.rows]), found.gains))
