@@ -130,6 +130,21 @@ def test_formulas_are_refused_where_they_are_read(tmp_path):
         table.read([], ["n"], Runtime())
 
 
+def test_cells_that_are_merged_over_rows_are_refused_where_they_are_read(tmp_path):
+    def merge(name):
+        return lambda made: made.active.merge_cells(name)
+
+    rows = ["id", "label", "n"], ["a", "x", None], ["b", None, None], ["c", None, None]
+    for name in ("B2:B4", "B2:C3", "B2:B3"):
+        table = open_table(book(tmp_path / "x.xlsx", *rows, edit=merge(name)))
+        assert table.read([], ["id"], Runtime()).cells == [["a", "b", "c"]]
+        with pytest.raises(InvalidInput, match=f"x.xlsx, row 2: the cells {name} are merged.*unmerge them"):
+            table.read([], ["id", "label"], Runtime())
+    for name in ("B2:C2", "C2:C4", "B3:B4", "D2:E9"):  # of one row, or without a value
+        table = open_table(book(tmp_path / "x.xlsx", *rows, edit=merge(name)))
+        assert table.read([], ["label", "n"], Runtime()).cells == [["x", "", ""], ["", "", ""]]
+
+
 def test_the_first_sheet_that_is_seen_is_read(tmp_path):
     def edit(made):
         for name, state in (("more", "visible"), ("away", "hidden"), ("classes", "veryHidden")):

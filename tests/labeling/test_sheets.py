@@ -95,7 +95,7 @@ def test_wrong_rows_record_nothing(project, sheet, tmp_path, texts):
         ({"answer": "skipp"}, "did you mean 'skip'"),
         ({"id": ids[2], "label": "cat"}, "do not belong together"),
         ({"key": "x", "label": "cat"}, "do not belong together"),
-        ({"label": "cat", "who": ""}, "the name of a person must be"),
+        ({"label": "cat", "who": ""}, "the column who is blank; fill in the name of the person who answered"),
         ({"id": ids[0], "key": keys[0], "label": "dog"}, f"an earlier row gives '{ids[0]}' another answer"),
     ]:
         sheet.write_text(text)
@@ -238,13 +238,60 @@ def test_rows_that_a_spreadsheet_changed_beyond_recognition_are_all_named(tmp_pa
             answer_sheet(project, path)
         lines = str(error.value).split("\n")
         assert [line.partition(": ")[0].rpartition(", ")[2] for line in lines] == ["line 2", "line 4", "line 6"]
-        assert "'7' and the key" in lines[1]  # the id of another item
+        assert "the id '7' may be the item '7' or '007'" in lines[1]  # the texts are equal too
         assert "the project has no class '04. Mrz'" in lines[2]
         path.write_text(text)
         fill(path, {row: {"label": "x"} for row in range(15)})
         with pytest.raises(InvalidInput, match=r"line 11: .*\n\.\.\. and 5 more rows$"):
             answer_sheet(project, path)
         assert project.labels() == {}
+
+
+def test_an_id_that_a_spreadsheet_turned_into_that_of_another_item(tmp_path):
+    """The text of the row says which item it is."""
+    (tmp_path / "texts.csv").write_text("id,text\n1,one\n001,two\n01,one\n")
+    with Project.create(tmp_path / "p", classes=["a", "b"]) as project:
+        project.add(tmp_path / "texts.csv")
+        path = tmp_path / "sheet.csv"
+        write_sheet(project, path, "anna", 3, lambda ids: ids)
+        text = path.read_text()
+        fill(path, {0: {"label": "a"}, 1: {"id": "1", "label": "b"}})
+        assert answer_sheet(project, path).recorded == 2
+        assert project.labels() == {"1": "a", "001": "b"}
+        for row, cells in ((2, {"id": "1"}), (1, {"id": "1", "text": "one"}), (1, {"id": "1", "text": "three"})):
+            path.write_text(text)
+            fill(path, {row: cells | {"label": "b"}})
+            with pytest.raises(InvalidInput, match="the id '1' may be the item '1' or '0.*1': write that as its id, as text"):
+                answer_sheet(project, path)
+
+
+def test_a_label_that_may_be_of_several_classes_after_a_spreadsheet(tmp_path, texts):
+    """In csv, 1 may have been 01; a label that no spreadsheet writes shows that none did, and workbooks keep what is typed."""
+    for classes, doubtful in ((["1", "01"], "1"), (["01", "1.0"], "1"), (["TRUE", "true"], "TRUE"), (["1,5", "1,50"], "1,5")):
+        with Project.create(tmp_path / f"p{classes[0]}", classes=["cat", *classes]) as project:
+            project.add(texts)
+            path = tmp_path / f"{classes[0]}.csv"
+            write_sheet(project, path, "anna", 3, random_order())
+            fill(path, {0: {"label": "cat"}, 1: {"label": doubtful}})
+            with pytest.raises(InvalidInput, match=f"line 3: the label '{doubtful}' may be the class '.*' or '.*workbook"):
+                answer_sheet(project, path)
+            assert project.labels() == {}
+            fill(path, {1: {"label": ""}})
+            assert answer_sheet(project, path).recorded == 1
+            if doubtful in classes:
+                other = next(name for name in classes if name != doubtful)
+                ids = fill(path, {1: {"label": doubtful}, 2: {"label": other}})
+                assert answer_sheet(project, path).recorded == 2
+                assert [project.labels()[item] for item in ids] == ["cat", doubtful, other]
+
+
+def test_a_title_above_the_names_of_the_columns(project, sheet):
+    for title in ("My labels\n", "My labels,,,,,\n\n", "My labels,of,this,week,are,done\n"):
+        whole = sheet.read_text()
+        sheet.write_text(title + whole)
+        with pytest.raises(InvalidInput, match=r"remove (any|the) title"):
+            answer_sheet(project, sheet)
+        sheet.write_text(whole)
 
 
 def test_a_workbook_is_refused_in_words(project, sheet):

@@ -159,6 +159,19 @@ def test_a_csv_sheet_that_was_saved_as_a_workbook(tmp_path):
         assert made.status().people == {"+ann": 2}
 
 
+def test_a_label_in_merged_cells_is_not_read_as_one_row(project, sheet):
+    fill(sheet, {"label": {0: "cat"}}, lambda book: book.active.merge_cells("C2:C4"))
+    with pytest.raises(InvalidInput, match="row 2: the cells C2:C4 are merged"):
+        answer_sheet(project, sheet)
+    assert project.labels() == {}
+
+
+def test_a_title_above_the_names_of_the_columns(project, sheet):
+    fill(sheet, {}, lambda book: book.active.insert_rows(1) or book.active.__setitem__("A1", "My labels"))
+    with pytest.raises(InvalidInput, match="below other rows; remove the title"):
+        answer_sheet(project, sheet)
+
+
 def test_wrong_cells_record_nothing(project, sheet):
     whole = sheet.read_bytes()
     for answers, message in [

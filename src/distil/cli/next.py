@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from distil.cli.options import PathLike, optional_path, path_of
+from distil.cli.options import PathLike, optional_path, path_of, print_note
 from distil.cli.projects import judging_model, person, writing
 from distil.errors import argument
 
@@ -59,10 +60,12 @@ def next_(
         seed: The same seed gives the same choice from the same answers.
 
     Returns:
-        The document that ``--json`` prints: ``out``, ``who`` and ``ids``.
+        The document that ``--json`` prints: ``out``, ``who``, ``ids``, and ``note``, a sentence on classes or ids that a spreadsheet
+        cannot keep apart in a ``.csv`` file; empty if there are none.
 
     Raises:
         InvalidInput: The file exists, or no item is left for this person.
+        UnknownName: No strategy has that name.
         MissingPackage: The file is a workbook and openpyxl is not installed.
     """
     from distil.cli.options import out_of
@@ -79,6 +82,7 @@ def next_(
         raise InvalidInput(f"random_share must be a number from 0 to 1, got {random_share!r}")
     if ties + suspects + relabel > 1:
         raise InvalidInput("ties, suspects and relabel are different lists of items; ask for one of them")
+    chosen_by = None if strategy is None else strategy_named(strategy)
     out_of(out, (".csv", ".xlsx"))
     path, name = path_of("out", out), person(who)
     again = suspects or relabel
@@ -96,14 +100,33 @@ def next_(
                 n,
                 model=model,
                 weights=optional_path("weights", weights),
-                strategy=None if strategy is None else strategy_named(strategy),
+                strategy=chosen_by,
                 share=random_share,
                 seed=seed,
                 runtime=Runtime(),
                 shown=shown,
             )
         ids = write_sheet(opened, path, name, n, selector, ties=ties, check=again, shown=shown)
-        return {"out": path, "who": name, "ids": ids}
+        return {"out": path, "who": name, "ids": ids, "note": _alike(opened, ids) if _is_csv(path) else ""}
+
+
+def _is_csv(path: str) -> bool:
+    return path.lower().endswith(".csv")
+
+
+def _alike(project: Project, ids: Sequence[str]) -> str:
+    """A sentence on classes, or else on ids, that a spreadsheet saves alike; empty if there are none."""
+    from distil.labeling.spreadsheets import saved_alike
+
+    classes = project.classes
+    for what, names, known in (("classes", classes, classes), ("ids", ids, project.ids())):
+        pair = saved_alike(names, known)
+        if pair is not None:
+            return (
+                f"a spreadsheet program saves the {what} {pair[0]!r} and {pair[1]!r} alike in a .csv file; a workbook keeps them apart "
+                "(--out sheet.xlsx)"
+            )
+    return ""
 
 
 def _for_a_second_look(project: Project, suspects: bool, model: str | None, weights: str | None) -> Selector:
@@ -119,6 +142,8 @@ def _for_a_second_look(project: Project, suspects: bool, model: str | None, weig
 def act(given: dict[str, Any]) -> int:
     """Write the sheet, and say what is in it."""
     done = next_(**given)
+    if done["note"]:
+        print_note(done["note"])
     print(
         f"{len(done['ids']):,} items for {done['who']} in {done['out']}; then: distil answer {argument(given['project'])} "
         f"{argument(done['out'])}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+from xml.parsers import expat
 
 from distil.data.file_readers import reading
 from distil.errors import DistilError, InvalidInput
@@ -41,12 +42,14 @@ class Sheet:
         path: The workbook.
         rows: The rows as texts, all of one length, each with its number from 1; the first holds something.
         formulas: The row and the column, from 1 and from 0, of each cell that holds a formula.
+        merged: The same of the first of several cells that are merged over rows, with the name of the range, such as ``C2:C4``.
         note: A sentence on the sheets that were not read; empty if there are none.
     """
 
     path: Path
     rows: list[tuple[int, list[str]]]
     formulas: list[tuple[int, int]]
+    merged: list[tuple[int, int, str]]
     note: str
 
     def cells(self, columns: Collection[int]) -> Generator[tuple[int, list[str]]]:
@@ -56,7 +59,8 @@ class Sheet:
             columns: The columns whose cells are used, from 0.
 
         Raises:
-            InvalidInput: One of these columns holds a formula.
+            InvalidInput: One of these columns holds a formula, or a value in cells that are merged over several rows: the file has it
+                in the first of these rows only.
         """
         found = next((place for place in self.formulas if place[1] in columns), None)
         if found is not None:
@@ -65,6 +69,13 @@ class Sheet:
             raise InvalidInput(
                 f"{self.path}, row {row}: the cell {letters}{row} holds a formula; copy the column and paste it as values"
             )
+        held = {row: cells for row, cells in self.rows} if self.merged else {}
+        for row, column, name in self.merged:
+            if column in columns and row in held and held[row][column]:
+                raise InvalidInput(
+                    f"{self.path}, row {row}: the cells {name} are merged, so that only the first row has their value; unmerge them, "
+                    "and fill in each row"
+                )
         yield from self.rows
 
 
@@ -86,11 +97,12 @@ def read_sheet(path: Path) -> Sheet:
         left = [sheet for sheet in book.worksheets if sheet is not shown[0] and sheet.sheet_state != "veryHidden"]
         formulas: list[tuple[int, int]] = []
         rows = list(_rows(path, shown[0], formulas))
+        merged = _merged_over_rows(shown[0])
     note = f"read the sheet {shown[0].title!r} of {path.name}, and not {_listing(left)}" if left else ""
     width = max((len(cells) for _, cells in rows), default=0)
     if width < 2:  # below a column, there is nothing that says which empty rows are missing texts
         rows = rows[: max((place for place, (_, cells) in enumerate(rows, 1) if cells), default=0)]
-    return Sheet(path, [(row, cells + [""] * (width - len(cells))) for row, cells in rows], formulas, note)
+    return Sheet(path, [(row, cells + [""] * (width - len(cells))) for row, cells in rows], formulas, merged, note)
 
 
 def _listing(sheets: list[Any]) -> str:
@@ -154,6 +166,27 @@ def _rows(path: Path, sheet: Any, formulas: list[tuple[int, int]]) -> Iterator[t
         begun = begun or bool(cells)
         if begun:
             yield row, cells
+
+
+def _merged_over_rows(sheet: Any) -> list[tuple[int, int, str]]:  # noqa: ANN401
+    """What :attr:`Sheet.merged` is; openpyxl reads it only with all cells in memory."""
+    with sheet.parent._archive.open(sheet._worksheet_path) as part:
+        content = part.read()
+    if b"mergeCell" not in content:
+        return []
+    found: list[str] = []
+    parser = expat.ParserCreate(namespace_separator=" ")
+
+    def begin(tag: str, attributes: dict[str, str]) -> None:
+        if tag.rpartition(" ")[2] == "mergeCell":
+            found.append(attributes.get("ref", ""))
+
+    parser.StartElementHandler = begin
+    parser.Parse(content, True)
+    from openpyxl.utils import range_boundaries
+
+    places = [(range_boundaries(name), name) for name in found]
+    return [(top, left - 1, name) for (left, top, _, bottom), name in places if bottom > top]
 
 
 def _text(value: Any, kind: str | None) -> str:  # noqa: ANN401 - the value of a cell

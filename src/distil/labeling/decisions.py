@@ -12,7 +12,7 @@ from distil.labeling.items import Item
 from distil.labeling.project import Project
 from distil.labeling.recording import no_class
 from distil.labeling.rows import Imported, Row, import_rows
-from distil.labeling.spreadsheets import ClassNames, meant
+from distil.labeling.spreadsheets import ClassNames, are_typed, meant
 from distil.labeling.table_rows import cells_of, contents, write_records
 from distil.labeling.truth import Truth
 
@@ -97,9 +97,14 @@ def decide_sheet(project: Project, path: str | Path, who: str) -> Imported:
     known = ClassNames(project.known_classes)
     listed = {item for item, truth in project.truths().items() if truth.tied or truth.flagged or truth.decided}
     ids, rows = set(project.ids()), []
-    for place, (item, label) in cells_of(table, [table.known("id"), table.known(COLUMN)]):
+    found = cells_of(table, [table.known("id"), table.known(COLUMN)])
+    typed = not table.escaped or are_typed(cells[1].strip() for _, cells in found)
+    for place, (item, label) in found:
         label = label.strip()
-        name = known.in_spreadsheets(label)
+        try:
+            name = known.in_spreadsheets(label, typed=typed)
+        except InvalidInput as error:
+            raise InvalidInput(f"{table.where(place)}: {error}") from None
         if label and name is None:
             raise InvalidInput(f"{table.where(place)}: {no_class(label, project.classes)}")
         written = meant(item, listed) if label and item not in listed else None

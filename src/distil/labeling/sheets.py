@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from distil.data.cells import unescaped
 from distil.data.workbooks import LONGEST
 from distil.errors import InvalidInput, nearest
 from distil.labeling.events import Event, Shown
@@ -18,7 +19,7 @@ from distil.labeling.items import NO_ITEMS, Item
 from distil.labeling.project import Project
 from distil.labeling.recording import no_class
 from distil.labeling.server.excerpts import excerpt
-from distil.labeling.spreadsheets import ClassNames, is_spreadsheet_form, meant
+from distil.labeling.spreadsheets import ClassNames, are_typed, is_spreadsheet_form, meant
 from distil.labeling.table_rows import cells_of, contents, write_records
 from distil.labeling.workbook_sheets import as_workbook
 from distil.system.files import FAULTS_OF_FILES, publish, replacing
@@ -168,14 +169,22 @@ def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = Fals
     table = open_table(existing(Path(path).expanduser()), ("key",), errors="surrogateescape")
     columns = [name for name in _COLUMNS if table.named(name) is not None]
     if len(columns) < len(_COLUMNS):
+        if any({*_COLUMNS} <= set(row) for row in zip(*table.sample.values(), strict=False)):
+            raise InvalidInput(
+                f"{path}: the names of the columns ({', '.join(_COLUMNS)}) are below other rows; remove the title and whatever else "
+                "is above them"
+            )
         has = "; ".join(filter(None, (f"it has {', '.join(table.columns[:20]) or 'none'}", table.remark)))
         raise InvalidInput(
             f"{path} lacks columns of a sheet ({has}); `distil next` writes sheets, and "
             "`distil project import` reads other tables with ids and labels"
         )
-    rows = _Sheet(project, new_classes)
+    shown = [name for name in table.columns if name in ("text", "file")][:1]
+    found = cells_of(table, [*map(table.known, columns), *shown])
+    typed = not table.escaped or are_typed(cells[1].strip() for _, cells in found)  # workbooks keep what is typed
+    rows = _Sheet(project, new_classes, typed)
     faults = []
-    for place, cells in cells_of(table, list(map(table.known, columns))):
+    for place, cells in found:
         try:
             if any(map(str.strip, cells)):  # programs add blank rows at the end
                 rows.read(*cells)
@@ -190,8 +199,8 @@ def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = Fals
 class _Sheet:
     """The rows of a sheet, read with the ids and classes of its project."""
 
-    def __init__(self, project: Project, new_classes: bool) -> None:
-        self._project, self._new_classes = project, new_classes
+    def __init__(self, project: Project, new_classes: bool, typed: bool) -> None:
+        self._project, self._new_classes, self._typed = project, new_classes, typed
         self._known = ClassNames({name: name for name in project.known_classes})
         self._by_hash = {_hash(name): name for name in project.ids()}
         self._ids = set(self._by_hash.values())
@@ -201,15 +210,17 @@ class _Sheet:
         self.classes: dict[str, Event] = {}
         self._shown: dict[str, dict[str, Shown]] = {}
 
-    def read(self, name: str, label: str, answer: str, who: str, key: str) -> None:
+    def read(self, name: str, label: str, answer: str, who: str, key: str, content: str = "") -> None:
         """Take a row, given its cells."""
         key, who = key.strip(), self._person(who.strip())
-        item, word, label = self._item(name, key), answer.strip().lower(), label.strip()
+        item, word, label = self._item(name, key, content), answer.strip().lower(), label.strip()
         if word not in ("", *WORDS):
             known = ", ".join(WORDS)
             raise InvalidInput(f"expected {known} or nothing as the answer, got {answer!r}{nearest(word, WORDS)}")
         if label and word in ("skip", "unsure"):
             raise InvalidInput(f"got the label {label!r} and {word}; keep one of them")
+        if (label or word) and not who:
+            raise InvalidInput("the column who is blank; fill in the name of the person who answered")
         events = []
         if label:
             shown, known = self._shown_with(item, key), self._class(label, who)
@@ -232,16 +243,29 @@ class _Sheet:
         """The name of a person: that of the cell, or the one known person of whom a spreadsheet makes it."""
         return cell if cell in self._people else meant(cell, self._people) or cell
 
-    def _item(self, name: str, key: str) -> str:
+    def _item(self, name: str, key: str, content: str) -> str:
         """The id of the item of a row: the key says it, and the cell must be that id, or what a spreadsheet makes of it."""
         item = self._by_hash.get(key.rpartition(".")[2]) if key.startswith(self._project.id) else None
-        other = name != item and name in self._ids
-        if item is None or other or not is_spreadsheet_form(name, item):
+        if item is None or not is_spreadsheet_form(name, item):
             raise InvalidInput(
                 f"{name!r} and the key {key!r:.80} do not belong together in this project; fill in a sheet without moving cells of "
                 "other columns"
             )
+        if name != item and name in self._ids and not self._has_content_of(item, name, content):
+            raise InvalidInput(
+                f"the id {name!r} may be the item {name!r} or {item!r}, of which a spreadsheet program makes {name!r}; by its key, "
+                f"the row is {item!r}: write that as its id, as text, or ask for a workbook (--out sheet.xlsx), which keeps ids as they are"
+            )
         return item
+
+    def _has_content_of(self, item: str, other: str, cell: str) -> bool:
+        """Whether the text or file in a row is that of an item, and not that of the other one."""
+        own, others = (
+            [_in_one_line(text) for cells in contents(self._project.items([each])) for text in cells.values() if text]
+            for each in (item, other)
+        )
+        seen = {_in_one_line(cell), _in_one_line(unescaped(cell))}
+        return bool(seen & set(own)) and not seen & set(others)
 
     def _shown_with(self, item: str, key: str) -> Shown | None:
         """What the project kept for the record of an answer; None where the file is gone."""
@@ -256,7 +280,7 @@ class _Sheet:
 
     def _class(self, label: str, who: str) -> str:
         """The name of a class; a new one if these are allowed."""
-        known = self._known.in_spreadsheets(label)
+        known = self._known.in_spreadsheets(label, typed=self._typed)
         if known is None:
             if not self._new_classes:
                 raise InvalidInput(
@@ -265,6 +289,11 @@ class _Sheet:
             known = self._known.add(label)
             self.classes[label] = Event(kind="class_add", who=who, label=label)
         return known
+
+
+def _in_one_line(text: str) -> str:
+    """A text as it is compared with a cell of a sheet: without line ends, which spreadsheets change, and as long as a cell."""
+    return " ".join(excerpt(text, LONGEST - 1).split())
 
 
 def _recorded(project: Project, sheet: _Sheet) -> Answered:

@@ -8,6 +8,7 @@ from decimal import ROUND_DOWN, Context, Decimal
 
 from distil.data.cells import unescaped
 from distil.data.ids import normal
+from distil.errors import InvalidInput
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:[.,][0-9]{1,40})?(?:([eE])[+-]?[0-9]{1,3})?")
 _DIGITS = 15  # of a number in a spreadsheet; it writes zeros for the others
@@ -39,9 +40,58 @@ class ClassNames:
         self._known[name] = name
         return name
 
-    def in_spreadsheets(self, label: str) -> str | None:
-        """The class that :meth:`find` finds, or else the only one of whose name a spreadsheet makes this label."""
-        return self.find(label) or meant(label, self._known.values())
+    def in_spreadsheets(self, label: str, *, typed: bool) -> str | None:
+        """The class that :meth:`find` finds, or else the only one of whose name a spreadsheet makes this label.
+
+        Args:
+            label: The label.
+            typed: Whether it is as somebody typed it.
+
+        Raises:
+            InvalidInput: It may not be as it was typed, and a spreadsheet saves the names of several classes like it.
+        """
+        found = self.find(label)
+        may_be = {present for name, present in self._known.items() if saved(name) == label}
+        if not typed and may_be - {found} and len(may_be | {found} - {None}) > 1:
+            raise InvalidInput(
+                f"the label {label!r} may be the class {' or '.join(map(repr, sorted(may_be)))}, because a spreadsheet program saves "
+                "these names alike in this format; ask for a workbook (--out sheet.xlsx), which keeps them apart, or rename a class "
+                "(distil project classes --rename)"
+            )
+        return found or meant(label, self._known.values())
+
+
+def saved(name: str) -> str:
+    """What a spreadsheet saves for a name that is typed into it: 1 for 01 and 1.0, TRUE for true, other names as they are.
+
+    >>> [saved(name) for name in ("01", "1.50", "+7", "1,50", "12345678901234567", "true", "cat", "-0")]
+    ['1', '1.5', '7', '1,5', '12345678901234500', 'TRUE', 'cat', '0']
+    """
+    if name.lower() in ("true", "false"):
+        return name.upper()
+    if not _NUMBER.fullmatch(name):
+        return name
+    number = f"{Context(_DIGITS, ROUND_DOWN).plus(Decimal(name.replace(',', '.'))):f}"
+    number = number.rstrip("0").rstrip(".") if "." in number else number
+    return number.replace(".", ",") if "," in name else number
+
+
+def are_typed(labels: Iterable[str]) -> bool:
+    """Whether labels are as people typed them, because one of them is not as a spreadsheet would have saved it."""
+    return any(saved(label) != label for label in labels)
+
+
+def saved_alike(names: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
+    """The first of some names for which a spreadsheet saves the same as for another known name, and that name; None without one.
+
+    >>> saved_alike(["2", "01"], ["1", "2", "01"]), saved_alike(["1", "2"], ["1", "2"])
+    (('01', '1'), None)
+    """
+    by_form: dict[str, list[str]] = {}
+    for name in known:
+        by_form.setdefault(saved(name), []).append(name)
+    pairs = ((name, other) for name in names for other in by_form.get(saved(name), ()) if other != name)
+    return next(pairs, None)
 
 
 def meant(cell: str, names: Iterable[str]) -> str | None:
