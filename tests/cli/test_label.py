@@ -137,6 +137,8 @@ def test_a_folder_of_images_and_a_project_elsewhere(tmp_path, served):
         (["none.csv"], "none.csv"),
         (["text.py"], "text.py"),
         (["reviews.csv", "--withhold", "2"], "withhold must be a number from 0 to 1, got 2.0"),
+        (["reviews.csv", "--strategy", "margin_samplng"], "margin_samplng'; did you mean 'margin_sampling'?"),
+        (["reviews-labels", "--strategy", ""], "there is no strategy called ''"),
         (["reviews.csv", "--random-share", "-1"], "random_share must be a number from 0 to 1, got -1.0"),
         (["reviews-labels", "--project", "x"], "is a project itself; leave out --project"),
         (["other.csv", "--project", "reviews-labels"], "reviews-labels is a project for "),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import inspect
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,6 +185,27 @@ def test_a_sheet_in_random_order_is_a_random_sample(project, ok):
     assert shown == [None, Shown(reason="random"), Shown(reason="random")]
     ok("next", "p", "--n", "1", "--out", "b.csv", "--random-share", "0")  # fits a model
     assert json.loads(ok("project", "status", "p", "--json"))["progress"]["accuracy"]["n"] == 2
+
+
+def test_a_misspelled_strategy_is_refused_before_any_work(project, capsys):
+    for more in ([], ["--ties"], ["--suspects"]):
+        assert main(["next", "p", "--n", "4", "--out", "a.csv", "--strategy", "random_samplng", *more]) == 2
+        assert "'random_samplng'; did you mean 'random_sampling'?" in capsys.readouterr().err
+    assert not list(project.parent.glob("a.csv*"))
+
+
+def test_names_that_a_spreadsheet_saves_alike_are_said_with_a_sheet(project, ok):
+    random = ("--strategy", "random_sampling")
+    ok("project", "classes", "p", "--add", "01,1,2")
+    said = (
+        "a spreadsheet program saves the classes '01' and '1' alike in a .csv file; a workbook keeps them apart (--out"
+    )
+    assert said in ok("next", "p", "--n", "1", "--out", "a.csv", *random)
+    assert "alike" not in ok("next", "p", "--n", "1", "--out", "a.xlsx", *random)
+    Path("more.csv").write_text("id,text\n7,a\n007,b\n")
+    ok("project", "create", "q", "--classes", "1,2")
+    ok("project", "add", "q", "more.csv")
+    assert "saves the ids '" in ok("next", "q", "--n", "2", "--out", "b.csv", *random)
 
 
 def test_taking_back(project, ok, capsys):

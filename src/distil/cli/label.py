@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from distil.cli.endings import say
 from distil.cli.options import PathLike, listed, optional_path, path_of
-from distil.cli.projects import is_code, person, unread, writing
+from distil.cli.projects import check_strategy, is_code, person, unread, writing
 from distil.errors import InvalidInput, MissingPackage, RunError, argument
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def label(
     Raises:
         InvalidInput: It is neither a project nor data, the address cannot be listened on, or the project names code as its model.
         RunError: Another process works on the project.
+        UnknownName: No strategy has that name.
     """
     from distil.labeling.events import Event
     from distil.labeling.recording import check_class_names
@@ -78,6 +79,8 @@ def label(
     server = _server()
     names = listed(classes)
     check_class_names(names)
+    if strategy is not None:
+        check_strategy(strategy)
     if not 0 <= withhold <= 1:
         raise InvalidInput(f"withhold must be a number from 0 to 1, got {withhold!r}")
     if random_share is not None and not 0 <= random_share <= 1:

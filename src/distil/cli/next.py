@@ -60,8 +60,8 @@ def next_(
         seed: The same seed gives the same choice from the same answers.
 
     Returns:
-        The document that ``--json`` prints: ``out``, ``who``, ``ids``, and ``note``, a sentence on classes or ids that a spreadsheet
-        cannot keep apart in a ``.csv`` file; empty if there are none.
+        The document that ``--json`` prints: ``out``, ``who``, ``ids``, and ``note``, a sentence on classes or ids that a
+        spreadsheet cannot keep apart in a ``.csv`` file; empty if there are none.
 
     Raises:
         InvalidInput: The file exists, or no item is left for this person.
@@ -123,8 +123,8 @@ def _alike(project: Project, ids: Sequence[str]) -> str:
         pair = saved_alike(names, known)
         if pair is not None:
             return (
-                f"a spreadsheet program saves the {what} {pair[0]!r} and {pair[1]!r} alike in a .csv file; a workbook keeps them apart "
-                "(--out sheet.xlsx)"
+                f"a spreadsheet program saves the {what} {pair[0]!r} and {pair[1]!r} alike in a .csv file; a workbook "
+                "keeps them apart (--out sheet.xlsx)"
             )
     return ""
 

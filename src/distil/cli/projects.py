@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from distil.cli.completions import strategy_names
 from distil.cli.options import PathLike, path_of
-from distil.errors import InvalidInput, counted
+from distil.errors import InvalidInput, UnknownName, counted, nearest
 
 if TYPE_CHECKING:
     from distil.labeling.project import Project
@@ -36,6 +37,17 @@ def person(who: str | None) -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError) as error:
         raise InvalidInput("the account of this process has no name; say who answers (--who)") from error
+
+
+def check_strategy(name: str) -> None:
+    """Refuse the name of no strategy, without importing the strategies and with them torch.
+
+    Raises:
+        UnknownName: No strategy has that name; the message offers the nearest one.
+    """
+    known = strategy_names()
+    if name not in known:
+        raise UnknownName(f"there is no strategy called {name!r}{nearest(name, known)} (known: {', '.join(known)})")
 
 
 def is_code(model: str) -> bool:
