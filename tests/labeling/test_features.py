@@ -8,6 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from distil.data import pools as module
 from distil.errors import InvalidInput
+from distil.labeling import features
 from distil.labeling.features import ItemFeatures, item_features, principal_components, word_features
 from distil.labeling.project import Project
 
@@ -51,6 +52,36 @@ def test_images_that_cannot_be_read_are_named(tmp_path):
     assert found.ids == ["000.png", "002.png"]
     assert list(found.unread) == ["001.png"]
     assert "not an image" in found.unread["001.png"]
+
+
+def test_word_counts_are_computed_once_for_the_same_texts(tmp_path, monkeypatch):
+    """A file that is damaged or of other texts is not used, and none of other texts is kept."""
+    cache = tmp_path / "p" / "model"
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"word{n % 7} word{n % 5} word{n % 3}\n" for n in range(40)))
+    calls = []
+    monkeypatch.setattr(features, "word_features", lambda texts: calls.append(len(texts)) or word_features(texts))
+    with Project.create(tmp_path / "p") as project:
+
+        def found():
+            return item_features(project.items(), cache).x
+
+        project.add(texts)
+        expected = word_features(texts.read_text().splitlines())
+        assert torch.equal(found(), expected)
+        assert torch.equal(found(), expected)
+        assert calls == [40]
+        (kept,) = cache.glob("words-*.npy")
+        whole = kept.read_bytes()
+        for damaged in (b"", whole[:-1], whole[:-400], whole[:-4] + b"\0\0\xc0\x7f"):
+            kept.write_bytes(damaged)
+            assert torch.equal(found(), expected)
+            assert kept.read_bytes() == whole
+        texts.write_text(texts.read_text().replace("word6", "word1") + "one more\n")
+        project.add(texts)
+        assert torch.equal(found(), word_features(texts.read_text().splitlines()))
+        assert calls == [40] * 5 + [41]
+        assert len([*cache.glob("words-*")]) == 1
 
 
 def test_components_are_those_of_the_covariance():

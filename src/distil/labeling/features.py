@@ -21,6 +21,7 @@ from distil.embedding.embed import embed
 from distil.embedding.encoders import PIXELS
 from distil.errors import InvalidInput, counted
 from distil.labeling.items import NO_ITEMS, Item
+from distil.system.files import FAULTS_OF_FILES, replacing
 from distil.system.runtime import Runtime, as_runtime
 
 COMPONENTS: Final = 64
@@ -30,6 +31,7 @@ TEXT_COMPONENTS: Final = 100
 _FEW: Final = 5_000  # items
 _MOST_WORDS: Final = 50_000
 _UNSPACED: Final = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
+_WORDS: Final = "words-*.npy"  # in the cache
 _SAMPLE: Final = 10_000  # rows from which the components of pixels are computed
 
 
@@ -81,7 +83,7 @@ def item_features(
 
     Args:
         items: The items of a project, all of one kind.
-        cache: Folder for embeddings.
+        cache: Folder for embeddings, and for what is computed of word counts.
         model: The model that embeds images or texts; see :func:`distil.embedding.embed.embed`. Default: no model, but 64 principal
             components of the pixels of images, 100 singular vectors of the weighted word counts (TF-IDF) of texts, and the numbers
             of arrays as they are.
@@ -108,7 +110,7 @@ def item_features(
         return _of_arrays(items)
     if kinds == ["texts"] and model is None:
         texts = [item.text or "" for item in items]
-        return ItemFeatures([item.id for item in items], word_features(texts), "word counts (TF-IDF)", {})
+        return ItemFeatures([item.id for item in items], _kept_words(texts, cache), "word counts (TF-IDF)", {})
     return _embedded(items, cache, model or PIXELS, weights, as_runtime(runtime))
 
 
@@ -138,6 +140,38 @@ def word_features(texts: Sequence[str]) -> Tensor:
         return torch.from_numpy(counts.toarray())
     _, sizes, axes = randomized_svd(counts, n, random_state=0)
     return torch.from_numpy(np.ascontiguousarray(counts @ (axes.T * (sizes / sizes[0])), dtype=np.float32))
+
+
+def _kept_words(texts: Sequence[str], cache: Path) -> Tensor:
+    """The same as :func:`word_features`, computed once and kept in a file for exactly these texts, in this order."""
+    from sklearn import __version__ as sklearn
+
+    from distil import __version__
+
+    content = hashlib.sha256(f"{__version__} {sklearn}".encode())
+    for text in texts:
+        content.update(text.encode("utf-8", "surrogatepass") + b"\0\xff")  # which no text holds
+    path = cache / _WORDS.replace("*", content.hexdigest()[:32])
+    kept = _read_rows(path, len(texts))
+    if kept is not None:
+        return kept
+    x = word_features(texts)
+    cache.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, x.numpy())
+    for old in set(cache.glob(_WORDS)) - {path}:
+        old.unlink(missing_ok=True)
+    return x
+
+
+def _read_rows(path: Path, n: int) -> Tensor | None:
+    """The rows in a file; None if there is none, or one that does not hold ``n`` finite rows."""
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except FAULTS_OF_FILES:
+        return None
+    fits = isinstance(rows, np.ndarray) and rows.dtype == np.float32 and rows.ndim == 2 and len(rows) == n
+    return torch.from_numpy(rows) if fits and np.isfinite(rows).all() else None
 
 
 def _counts(texts: Sequence[str], **cut: Any) -> Any:  # noqa: ANN401 - a sparse matrix, and what says how texts are cut
