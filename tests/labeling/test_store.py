@@ -1,7 +1,11 @@
 """The file: what is refused when it is opened, and errors of SQLite as one line."""
 
+import os
+import shutil
 import sqlite3
-from contextlib import closing
+import tempfile
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +24,51 @@ def file(project):
 def change(file, script):
     with closing(sqlite3.connect(file)) as db:
         db.executescript(script)
+
+
+@contextmanager
+def without_rights_to_write(folder):
+    """An account that may read a folder and not write to it; nothing stops the superuser, who becomes another one."""
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o555 if path is folder else 0o444)
+    is_superuser = os.geteuid() == 0
+    if is_superuser:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_superuser:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="chmod does not stop writers there")
+def test_a_project_in_a_folder_that_cannot_be_written_to_is_read(project, say):
+    say("anna", "label", "0", "cat")
+    with tempfile.TemporaryDirectory() as outside:
+        Path(outside).chmod(0o755)  # every account may search it, unlike the folders of pytest
+        folder = Path(outside) / "a # project?"
+        shutil.copytree(project.path, folder)  # its last labels are in the file next to the database
+        with without_rights_to_write(folder), Project.open(folder) as read:  # another process has it open, it seems
+            assert read.labels() == {"0": "cat"}
+            with pytest.raises(RunError, match="cannot be written; nothing of this was saved"):
+                read.record([Event(kind="label", who="anna", item="1", label="cat")])
+        (folder / "project.db-shm").unlink()
+        with without_rights_to_write(folder), pytest.raises(RunError, match="copy it to a place where you can write"):
+            Project.open(folder)
+        Project.open(folder).close()
+        assert [path.name for path in folder.iterdir()] == ["project.db"]
+        with without_rights_to_write(folder), Project.open(folder) as read:
+            assert read.labels() == {"0": "cat"}
+            assert read.status().labeled == 1
+            with (
+                pytest.raises(RunError, match=r"cannot be written to \(Permission denied\), and only be read"),
+                read.only_writer(),
+            ):
+                pass
+            with pytest.raises(RunError, match="cannot be written; nothing of this was saved"):
+                read.record([Event(kind="label", who="anna", item="1", label="cat")])
+        assert [path.name for path in folder.iterdir()] == ["project.db"]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 import time
 import uuid
 from collections import Counter
@@ -26,7 +24,7 @@ from distil.labeling.sources import read_source
 from distil.labeling.status import Status
 from distil.labeling.store import FILE, Store, bound, chunks, no_project
 from distil.labeling.truth import Truth, agreement, krippendorff_alpha, truths
-from distil.system.files import locked, sync_folder
+from distil.system.files import locked, new_folder
 
 if TYPE_CHECKING:
     from distil.labeling.learning import ProjectLearner
@@ -82,20 +80,10 @@ class Project(Leases):
         if isinstance(classes, str):
             raise InvalidInput(f"classes must be a list of names, got the text {classes!r}")
         check_class_names(classes)
-        _check_free(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # complete before it has its name, so that a kill leaves no half project
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-        temporary.mkdir()
-        try:
+        with new_folder(path) as temporary:  # a kill leaves no half project
             store = Store(temporary, {"project": str(uuid.uuid4()), "copies": str(copies)})
             with cls(temporary, store) as project:
                 project.record_all([Event(kind="class_add", who=who, label=name) for name in classes])
-            _rename(temporary, path)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        sync_folder(path.parent)
         return cls.open(path)
 
     @classmethod
@@ -126,10 +114,18 @@ class Project(Leases):
         """Hold the project's lock, as a server does while it runs; the system releases it when the process ends.
 
         Raises:
-            RunError: Another process holds it.
+            RunError: Another process holds it, or this account cannot write to the folder.
         """
+        file = self.path / "project.lock"
+        try:
+            file.open("ab").close()
+        except OSError as error:
+            raise RunError(
+                f"{self.path} cannot be written to ({error.strerror}), and only be read, as by `distil project status`; check its "
+                "permissions, or work on a copy"
+            ) from error
         busy = f"{self.path} is in use by another process, such as a server; stop it, or wait until it is done"
-        return locked(self.path / "project.lock", busy)
+        return locked(file, busy)
 
     def together(self) -> AbstractContextManager[object]:
         """A block in which everything that is recorded and handed out is one transaction: all of it is kept, or nothing.
@@ -448,22 +444,6 @@ class Project(Leases):
         """Number -> name of all classes in the order of adding; and number -> the class that it was merged into."""
         rows = self._store.rows("SELECT c, name, into_c FROM class ORDER BY c")
         return {c: name for c, name, _ in rows}, {c: into for c, _, into in rows if into is not None}
-
-
-def _check_free(path: Path) -> None:
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise RunError(f"{path} exists; expected a new or empty folder")
-
-
-def _rename(temporary: Path, path: Path) -> None:
-    """Give a folder its name; RunError if another command has given it to one of its own meanwhile."""
-    try:
-        if path.exists():
-            path.rmdir()  # Windows renames to no folder that exists
-        temporary.rename(path)
-    except OSError:
-        _check_free(path)
-        raise
 
 
 def _item(row: Sequence[Any]) -> Item:

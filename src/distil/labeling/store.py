@@ -60,7 +60,7 @@ _FAULTS: Final = {
     "SQLITE_IOERR": "the disk failed, perhaps because it is full; nothing of this was saved: free some space, then do it again",
     "SQLITE_BUSY": "another process has been writing for some seconds; nothing of this was saved: try again",
     "SQLITE_READONLY": "the file cannot be written; nothing of this was saved: check its permissions",
-    "SQLITE_CANTOPEN": "the file cannot be opened: check the permissions of the folder",
+    "SQLITE_CANTOPEN": "the file cannot be opened: check the permissions of the folder, or copy it to a place where you can write",
     "SQLITE_NOTADB": "the file is not a database: restore it from a backup",
     "SQLITE_CORRUPT": "the database is damaged: restore it from a backup",
     "SQLITE_TOOBIG": "a text is longer than the database takes (1 GB); nothing of this was saved",
@@ -82,12 +82,29 @@ class Store:
         self.path = folder / FILE
         self._lock = threading.RLock()
         with self._faults():
-            self._db = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
             try:
-                self._set_up(create)
-            except BaseException:
-                self._db.close()
-                raise
+                self._connect(str(self.path), create)
+            except sqlite3.OperationalError as error:
+                if create is not None or error.sqlite_errorname.split("_")[1] not in ("READONLY", "CANTOPEN"):
+                    raise
+                self._connect_to_read()
+
+    def _connect(self, place: str, create: dict[str, str] | None, *, read_only: bool = False) -> None:
+        self._db = sqlite3.connect(place, timeout=_WAIT, isolation_level=None, check_same_thread=False, uri=read_only)
+        try:
+            self._set_up(create, read_only)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _connect_to_read(self) -> None:
+        """Open a database in a folder that this account cannot write to, where SQLite cannot keep its notes on who is reading.
+
+        Where there are such notes of others, it reads along with them; else the file is read as if nobody changed it meanwhile.
+        """
+        others = self.path.with_name(f"{FILE}-wal")
+        mode = "mode=ro" if others.exists() else "immutable=1"
+        self._connect(f"{self.path.absolute().as_uri()}?{mode}", None, read_only=True)
 
     def close(self) -> None:
         """Close the database; the file stays as it is."""
@@ -123,16 +140,18 @@ class Store:
         with self._lock, self._faults():
             return self._db.execute(sql, values).fetchall()
 
-    def _set_up(self, create: dict[str, str] | None) -> None:
+    def _set_up(self, create: dict[str, str] | None, read_only: bool) -> None:
         db = self._db
         db.text_factory = text_of
         db.execute("PRAGMA trusted_schema=OFF")
         db.execute("PRAGMA cell_size_check=ON")
         if create is None:
             self._check()
+        db.execute("PRAGMA foreign_keys=ON")
+        if read_only:
+            return
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
-        db.execute("PRAGMA foreign_keys=ON")
         if create is not None:
             with self.writing():
                 for statement in filter(str.strip, SCHEMA.split(";")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import itertools
 import lzma
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from distil.errors import DistilWarning, InvalidInput, RunBusy
+from distil.errors import DistilWarning, InvalidInput, RunBusy, RunError
 
 # Errors that zipfile, its decompressors, NumPy and json raise for damaged archives, headers and documents.
 FAULTS_OF_FILES: Final = (
@@ -69,6 +70,53 @@ def replacing(path: Path, *, new: bool = False) -> Iterator[Path]:
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder to write to, and then rename it to ``path``, so that ``path`` is never partial.
+
+    Args:
+        path: The folder, which must not exist, or be empty.
+
+    Raises:
+        RunError: There is something else at the path, or another command has made the folder meanwhile.
+    """
+    check_free(path)
+    path = Path(os.path.realpath(path))  # a link to an empty folder keeps its place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        _name_folder(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(path.parent)
+
+
+def remove_unfinished_folders(path: Path) -> None:
+    """Remove what killed processes left that were making the folder ``path``, see :func:`new_folder`."""
+    path = Path(os.path.realpath(path))
+    for left in path.parent.glob(f"{glob.escape(f'.{path.name}.')}{'[0-9a-f]' * 16}.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def check_free(path: Path) -> None:
+    """Refuse a path at which there is something other than an empty folder (RunError)."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise RunError(f"{path} exists; expected a new or empty folder")
+
+
+def _name_folder(temporary: Path, path: Path) -> None:
+    try:
+        if path.exists():
+            path.rmdir()  # Windows renames to no folder that exists
+        temporary.rename(path)
+    except OSError:
+        check_free(path)  # another command may have made it
+        raise
 
 
 def name_new(temporary: Path, path: Path) -> None:
