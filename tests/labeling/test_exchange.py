@@ -1,6 +1,8 @@
 """Export and import: every format goes there and back; contradictions are counted and change nothing."""
 
+import errno
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,9 @@ from PIL import Image
 
 import distil
 from distil.cli import project_classes
+from distil.data.workbooks import read_sheet
 from distil.errors import DataNotFound, InvalidInput, RunError
+from distil.labeling import hugging_face, workbook_sheets
 from distil.labeling.events import Event
 from distil.labeling.exchange import export_labels, import_labels
 from distil.labeling.project import Project
@@ -115,6 +119,40 @@ def test_the_layout_of_an_image_folder(tmp_path, of_images, images):
         export_labels(of_images, tmp_path / "hf", "huggingface")
 
 
+def test_an_image_folder_is_there_completely_or_not_at_all(tmp_path, of_images, images, monkeypatch):
+    """After a full disk or a kill, the same export again works and leaves nothing else behind."""
+    answer_all(of_images, ["a.png", "sub/b.png", "=1+1.png", "d.png"])
+    copy, copied = hugging_face.shutil.copyfile, []
+
+    def fails(source, target):
+        copied.append(target)
+        if len(copied) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        copy(source, target)
+
+    before = sorted(tmp_path.iterdir())
+    folder = tmp_path / "new" / "out"
+    for begin in (lambda: None, lambda: folder.mkdir(parents=True)):  # an empty folder is as good as none
+        begin()
+        copied.clear()
+        monkeypatch.setattr(hugging_face.shutil, "copyfile", fails)
+        with pytest.raises(OSError, match="No space left"):
+            export_labels(of_images, folder, "huggingface")
+        assert [*folder.parent.iterdir()] in ([], [folder])
+        monkeypatch.setattr(hugging_face.shutil, "copyfile", copy)
+        killed = folder.parent / ".out.0123456789abcdef.tmp" / "train"
+        killed.mkdir(parents=True)
+        (killed / "a.png").write_bytes(b"half")
+        (folder.parent / ".out.mine.tmp").write_bytes(b"mine")  # not of an export
+        export_labels(of_images, folder, "huggingface")
+        assert sorted(path.name for path in folder.parent.iterdir()) == [".out.mine.tmp", "out"]
+        assert (folder / "train" / "sub" / "b.png").read_bytes() == (images / "sub" / "b.png").read_bytes()
+        with pytest.raises(RunError, match="expected a new or empty folder"):
+            export_labels(of_images, folder, "huggingface")
+        shutil.rmtree(folder.parent)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_an_image_folder_has_a_file_for_each_image(tmp_path):
     """Also where an id cannot be the name of a file there, and its number is another id."""
     folder = tmp_path / "photos"
@@ -146,6 +184,36 @@ def test_a_text_that_no_reader_of_csv_takes(tmp_path):
         assert export_labels(project, tmp_path / "x.jsonl") == 1
 
 
+def test_a_workbook_of_labels(tmp_path, monkeypatch):
+    """All cells are texts, so no text is a formula and ids keep their zeros; it comes back as it was."""
+    openpyxl = pytest.importorskip("openpyxl")
+    texts = {"007": "=1+1", "'=a": "+a\tb\r\n_x0041_\x01", "true": "ä"}
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"id": i, "text": t}) + "\n" for i, t in texts.items()))
+    labels = dict(zip(texts, ["01", "=HYPERLINK(1)", "1.0"], strict=True))
+    with Project.create(tmp_path / "p", classes=["1", *labels.values()]) as project:
+        project.add(tmp_path / "texts.jsonl")
+        project.record_all([Event(kind="label", who="@a", item=item, label=label) for item, label in labels.items()])
+        project.record_all([Event(kind="flag", who="b", item="true")])
+        assert export_labels(project, tmp_path / "x.xlsx") == 3
+        assert export_labels(project, tmp_path / "answers.xlsx", answers=True) == 4
+        for name in ("x.xlsx", "answers.xlsx"):
+            cells = [cell for row in openpyxl.load_workbook(tmp_path / name).active for cell in row]
+            assert {(cell.data_type, cell.number_format) for cell in cells if cell.value is not None} == {("s", "@")}
+            with Project.create(tmp_path / f"of {name}", classes=project.classes) as other:
+                other.add(tmp_path / "texts.jsonl")
+                import_labels(other, tmp_path / name)
+                assert other.labels() == labels
+        shown = [cells[:2] for _, cells in read_sheet(tmp_path / "x.xlsx").rows]
+        assert shown == [["id", "text"], *map(list, texts.items())]
+        with pytest.raises(InvalidInput, match="exists already, with other content"):
+            export_labels(project, tmp_path / "answers.xlsx")
+        monkeypatch.setattr(workbook_sheets, "LONGEST", 10)
+        with pytest.raises(
+            InvalidInput, match=r"more.xlsx was not written: .* 32 characters, .* at most 10 in a cell; write .jsonl"
+        ):
+            export_labels(project, tmp_path / "more.xlsx")
+
+
 @pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x.parquet"])
 def test_classes_whose_names_differ_by_a_zero_behind_the_point(tmp_path, project, texts, name):
     project.record_all([Event(kind="class_add", who="a", label=label) for label in ("1", "1.0")])
@@ -156,6 +224,16 @@ def test_classes_whose_names_differ_by_a_zero_behind_the_point(tmp_path, project
         other.add(texts)
         import_labels(other, tmp_path / name)
         assert other.labels() == said
+
+
+def test_new_classes_whose_names_differ_by_a_zero_behind_the_point(tmp_path, texts):
+    """They are kept apart where one file has both; alone, 2.0 is what a program made of 2."""
+    for first, second in (("1", "1.0"), ("1.0", "1")):
+        (tmp_path / "x.csv").write_text(f"id,label\n0,{first}\n1,{second}\n2,{first}\n3,2.0\n4, {second}\n")
+        with Project.create(tmp_path / f"p{first}") as other:
+            other.add(texts)
+            assert import_labels(other, tmp_path / "x.csv").classes == (first, second, "2")
+            assert other.labels() == {"0": first, "1": second, "2": first, "3": "2", "4": second}
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x.parquet", "x.json"])
@@ -317,7 +395,7 @@ def test_what_cannot_be_exported(tmp_path, project, say):
         export_labels(project, tmp_path / "x.csv")
     say("anna", "label", "0", "cat")
     for name, more, message in [
-        ("x.xlsx", {}, "ends in .csv or .jsonl or .parquet"),
+        ("x.tsv", {}, "ends in .csv or .jsonl or .parquet or .xlsx"),
         ("x.csv", {"format": "coco"}, "ends in .json"),
         ("x.json", {"format": "coco"}, "COCO holds images, and '0' is none"),
         ("x.json", {"format": "coco", "answers": True}, "answers are written to"),

@@ -261,19 +261,28 @@ def test_an_id_that_a_spreadsheet_turned_into_that_of_another_item(tmp_path):
         for row, cells in ((2, {"id": "1"}), (1, {"id": "1", "text": "one"}), (1, {"id": "1", "text": "three"})):
             path.write_text(text)
             fill(path, {row: cells | {"label": "b"}})
-            with pytest.raises(InvalidInput, match="the id '1' may be the item '1' or '0.*1': write that as its id, as text"):
+            with pytest.raises(
+                InvalidInput, match=r"the id '1' may be the item '1' or '0.*1': write that as its id, as text"
+            ):
                 answer_sheet(project, path)
 
 
 def test_a_label_that_may_be_of_several_classes_after_a_spreadsheet(tmp_path, texts):
     """In csv, 1 may have been 01; a label that no spreadsheet writes shows that none did, and workbooks keep what is typed."""
-    for classes, doubtful in ((["1", "01"], "1"), (["01", "1.0"], "1"), (["TRUE", "true"], "TRUE"), (["1,5", "1,50"], "1,5")):
+    for classes, doubtful in (
+        (["1", "01"], "1"),
+        (["01", "1.0"], "1"),
+        (["TRUE", "true"], "TRUE"),
+        (["1,5", "1,50"], "1,5"),
+    ):
         with Project.create(tmp_path / f"p{classes[0]}", classes=["cat", *classes]) as project:
             project.add(texts)
             path = tmp_path / f"{classes[0]}.csv"
             write_sheet(project, path, "anna", 3, random_order())
             fill(path, {0: {"label": "cat"}, 1: {"label": doubtful}})
-            with pytest.raises(InvalidInput, match=f"line 3: the label '{doubtful}' may be the class '.*' or '.*workbook"):
+            with pytest.raises(
+                InvalidInput, match=f"line 3: the label '{doubtful}' may be the class '.*' or '.*workbook"
+            ):
                 answer_sheet(project, path)
             assert project.labels() == {}
             fill(path, {1: {"label": ""}})

@@ -164,8 +164,8 @@ def export(
 
     Args:
         project: The folder of the project.
-        out: The file: ``.csv``, ``.jsonl`` or ``.parquet`` for a table, ``.json`` for label-studio and coco; a new folder for
-            huggingface.
+        out: The file: ``.csv``, ``.jsonl``, ``.parquet`` or ``.xlsx`` for a table, ``.json`` for label-studio and coco; a new
+            folder for huggingface.
         format: The format: ``table``, ``label-studio``, ``coco`` or ``huggingface``.
         answers: Write every person's answers, decisions and flags, in place of one label for each item.
         force: Replace a file of that name that has other content; without it, no file is replaced.

@@ -106,7 +106,7 @@ def ties(project: PathLike, *, out: PathLike) -> dict[str, Any]:
 
     Args:
         project: The folder of the project.
-        out: The file to write, ``.csv``, ``.jsonl`` or ``.parquet``, which must be new.
+        out: The file to write, ``.csv``, ``.jsonl``, ``.parquet`` or ``.xlsx``, which must be new.
 
     Returns:
         The document that ``--json`` prints: ``out`` and ``items``, their number.

@@ -24,8 +24,10 @@ from distil.system.imports import in_a_line, optional
 LONGEST: Final = 32_767
 """Characters that a cell of a workbook may hold."""
 
+MOST_ROWS: Final = 1 << 20
+"""Rows of a sheet, in every program that writes workbooks."""
+
 _LARGEST: Final = 1 << 27  # bytes of an unpacked workbook, and characters and cells of a sheet
-_MOST_ROWS: Final = 1 << 20  # of a sheet, in every program that writes workbooks
 _COMPOUND: Final = bytes.fromhex("d0cf11e0a1b11ae1")  # with which encrypted workbooks and .xls files begin
 _WHOLE: Final = 1e15  # whole numbers below are written without a decimal point and an exponent
 
@@ -59,8 +61,8 @@ class Sheet:
             columns: The columns whose cells are used, from 0.
 
         Raises:
-            InvalidInput: One of these columns holds a formula, or a value in cells that are merged over several rows: the file has it
-                in the first of these rows only.
+            InvalidInput: One of these columns holds a formula, or a value in cells that are merged over several rows, which the
+                file has in the first of these rows only.
         """
         found = next((place for place in self.formulas if place[1] in columns), None)
         if found is not None:
@@ -69,12 +71,12 @@ class Sheet:
             raise InvalidInput(
                 f"{self.path}, row {row}: the cell {letters}{row} holds a formula; copy the column and paste it as values"
             )
-        held = {row: cells for row, cells in self.rows} if self.merged else {}
+        held = dict(self.rows) if self.merged else {}
         for row, column, name in self.merged:
             if column in columns and row in held and held[row][column]:
                 raise InvalidInput(
-                    f"{self.path}, row {row}: the cells {name} are merged, so that only the first row has their value; unmerge them, "
-                    "and fill in each row"
+                    f"{self.path}, row {row}: the cells {name} are merged, so that only the first row has their value; unmerge "
+                    "them, and fill in each row"
                 )
         yield from self.rows
 
@@ -158,7 +160,7 @@ def _rows(path: Path, sheet: Any, formulas: list[tuple[int, int]]) -> Iterator[t
     for row, found in enumerate(sheet.iter_rows(), 1):
         cells = [_text(cell.value, cell.data_type) for cell in found]
         size += len(cells) + sum(map(len, cells))
-        if size > _LARGEST or row > _MOST_ROWS:
+        if size > _LARGEST or row > MOST_ROWS:
             raise InvalidInput(_too_large(path))
         formulas += [(row, place) for place, cell in enumerate(found) if cell.data_type == "f"]
         while cells and not cells[-1]:

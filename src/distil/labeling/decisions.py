@@ -58,7 +58,7 @@ def write_undecided(project: Project, path: str | Path) -> int:
 
     Args:
         project: The project.
-        path: The file, ``.csv``, ``.jsonl`` or ``.parquet``, which must not exist.
+        path: The file, ``.csv``, ``.jsonl``, ``.parquet`` or ``.xlsx``, which must not exist.
 
     Raises:
         InvalidInput: The file exists, or no item needs a decision.

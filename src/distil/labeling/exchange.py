@@ -33,9 +33,9 @@ def export_labels(
     Args:
         project: The project.
         path: The file; a new folder for ``huggingface``.
-        format: ``table``: ``.csv``, ``.jsonl`` or ``.parquet`` by the ending of the path, with the columns ``id``, ``text`` or
-            ``file``, and ``label``; ``label-studio``: tasks in JSON, with all answers; ``coco``: images, in JSON; ``huggingface``:
-            a folder for ``datasets.load_dataset``.
+        format: ``table``: ``.csv``, ``.jsonl``, ``.parquet`` or ``.xlsx`` by the ending of the path, with the columns ``id``,
+            ``text`` or ``file``, and ``label``; ``label-studio``: tasks in JSON, with all answers; ``coco``: images, in JSON;
+            ``huggingface``: a folder for ``datasets.load_dataset``.
         answers: Write the answers of all people, decisions and flags, in place of one label for each item; only for tables.
         force: Replace a file of that name that has other content; without it, no file is replaced.
 
@@ -45,7 +45,7 @@ def export_labels(
     """
     path, format = Path(path).expanduser(), as_format(format)  # noqa: A001
     if answers and format != "table":
-        raise InvalidInput("answers are written to .csv, .jsonl or .parquet, and always to label-studio")
+        raise InvalidInput("answers are written to .csv, .jsonl, .parquet or .xlsx, and always to label-studio")
     everything = answers or format == "label-studio"
     rows = answers_of(project) if everything else labels_of(project)
     if not rows:

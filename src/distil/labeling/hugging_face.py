@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from distil.errors import InvalidInput, RunError, counted
+from distil.errors import InvalidInput, counted
 from distil.labeling.items import Item
 from distil.labeling.rows import Row
 from distil.labeling.table_rows import label_records, read_rows, write_records
+from distil.system.files import check_free, new_folder, remove_unfinished_folders
 
 _CARD = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/train-*.parquet\n---\n"
 
@@ -23,14 +24,15 @@ def write_folder(rows: Sequence[Row], items: Mapping[str, Item], folder: Path) -
         InvalidInput: There are images and other items, or an image is no longer in its place.
         RunError: The folder exists and holds something.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise RunError(f"{folder} exists; expected a new or empty folder")
+    check_free(folder)
+    remove_unfinished_folders(folder)
     images = [row for row in rows if items[row.id].path is not None]
     if images and len(images) < len(rows):
         raise InvalidInput(f"{folder}: expected images only, or none; export to .csv, .jsonl or .parquet")
     if not images:
-        write_records(label_records(rows, items), folder / "data" / "train-00000-of-00001.parquet")
-        (folder / "README.md").write_text(_CARD, encoding="utf-8")
+        with new_folder(folder) as temporary:
+            write_records(label_records(rows, items), temporary / "data" / "train-00000-of-00001.parquet")
+            (temporary / "README.md").write_text(_CARD, encoding="utf-8")
         return
     lost = [row.id for row in images if not Path(str(items[row.id].path)).is_file()]
     if lost:
@@ -39,12 +41,13 @@ def write_folder(rows: Sequence[Row], items: Mapping[str, Item], folder: Path) -
             f"first: {lost[0]!r}; put them back, add the folder to which they moved, or export to .csv, .jsonl or .parquet"
         )
     names = _file_names([row.id for row in images], items)
-    for row in images:
-        target = folder / "train" / names[row.id]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(str(items[row.id].path), target)
     records = [{"file_name": names[row.id], "id": row.id, "label": row.label} for row in images]
-    write_records(records, folder / "train" / "metadata.jsonl")  # last, so that a folder with it is complete
+    with new_folder(folder) as temporary:
+        for row in images:
+            target = temporary / "train" / names[row.id]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(str(items[row.id].path), target)
+        write_records(records, temporary / "train" / "metadata.jsonl")
 
 
 def _file_names(ids: Sequence[str], items: Mapping[str, Item]) -> dict[str, str]:

@@ -116,6 +116,7 @@ class _Import:
 
     def record(self, found: Iterable[tuple[str, Row]], unknown: Sequence[str], refused: Sequence[str]) -> Imported:
         """Record the rows, each with the id of its item."""
+        self._keep_apart([row for _, row in found])
         events, blank = [], 0
         for item, row in found:
             if row.answer is None and not row.flagged:
@@ -129,6 +130,15 @@ class _Import:
         self._project.record_all([*(Event(kind="class_add", who=self._who, label=name) for name in new), *events])
         answers = sum(event.kind != "flag" for event in events)
         return Imported(answers, self._known, tuple(self._conflicts), tuple(unknown), blank, tuple(new), tuple(refused))
+
+    def _keep_apart(self, rows: Sequence[Row]) -> None:
+        """Let new labels that rows write in several forms, such as 1 and 1.0, be classes of their own."""
+        forms: dict[str, dict[str, None]] = {}
+        for label in [row.label for row in rows if row.label is not None and row.who is None]:
+            if self._classes.find(label) is None:
+                forms.setdefault(normal(label), {})[composed(label)] = None
+        for name in (name for names in forms.values() if len(names) > 1 for name in names):
+            self._classes.add(name)
 
     def _events(self, item: str, row: Row) -> list[Event]:
         """What a row adds to the project; nothing for what is known or contradicts it."""

@@ -171,8 +171,8 @@ def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = Fals
     if len(columns) < len(_COLUMNS):
         if any({*_COLUMNS} <= set(row) for row in zip(*table.sample.values(), strict=False)):
             raise InvalidInput(
-                f"{path}: the names of the columns ({', '.join(_COLUMNS)}) are below other rows; remove the title and whatever else "
-                "is above them"
+                f"{path}: the names of the columns ({', '.join(_COLUMNS)}) are below other rows; remove the title and other rows "
+                "above them"
             )
         has = "; ".join(filter(None, (f"it has {', '.join(table.columns[:20]) or 'none'}", table.remark)))
         raise InvalidInput(
@@ -253,8 +253,9 @@ class _Sheet:
             )
         if name != item and name in self._ids and not self._has_content_of(item, name, content):
             raise InvalidInput(
-                f"the id {name!r} may be the item {name!r} or {item!r}, of which a spreadsheet program makes {name!r}; by its key, "
-                f"the row is {item!r}: write that as its id, as text, or ask for a workbook (--out sheet.xlsx), which keeps ids as they are"
+                f"the id {name!r} may be the item {name!r} or {item!r}, of which a spreadsheet program makes {name!r}; by its "
+                f"key, the row is {item!r}: write that as its id, as text, or ask for a workbook (--out sheet.xlsx), which keeps "
+                "ids as they are"
             )
         return item
 

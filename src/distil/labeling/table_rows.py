@@ -1,4 +1,4 @@
-"""Rows as tables: csv, JSON lines and Parquet, and the tables of other programs."""
+"""Rows as tables: csv, JSON lines, Parquet and workbooks, and the tables of other programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from distil.system.files import publish
 if TYPE_CHECKING:
     from distil.data.columns import Table
 
-ENDINGS = (".csv", ".jsonl", ".parquet")
+ENDINGS = (".csv", ".jsonl", ".parquet", ".xlsx")
 
 
 def label_records(rows: Sequence[Row], items: Mapping[str, Item]) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ def answer_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def write_records(records: Sequence[dict[str, Any]], path: Path, *, force: bool = False) -> None:
-    """Write records to a csv, JSON lines or Parquet file by its ending: completely or not at all.
+    """Write records to a csv, JSON lines or Parquet file or a workbook by its ending: completely or not at all.
 
     Raises:
         InvalidInput: There are none, a text cannot be written in this format, or there is a file with other content.
@@ -87,7 +87,13 @@ def _as_parquet(records: Sequence[dict[str, Any]], name: str) -> bytes:  # noqa:
     return buffer.getvalue()
 
 
-_WRITERS = {".csv": _as_csv, ".jsonl": _as_jsonl, ".parquet": _as_parquet}
+def _as_xlsx(records: Sequence[dict[str, Any]], name: str) -> bytes:
+    from distil.labeling.workbook_sheets import as_table
+
+    return as_table([list(records[0]), *(list(record.values()) for record in records)], name)
+
+
+_WRITERS = {".csv": _as_csv, ".jsonl": _as_jsonl, ".parquet": _as_parquet, ".xlsx": _as_xlsx}
 
 
 # --------------------------------------------------------------------------------------------------------------- reading

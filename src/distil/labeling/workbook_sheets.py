@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from distil.data.ids import is_utf8
-from distil.data.workbooks import LONGEST, cell_text
+from distil.data.workbooks import LONGEST, MOST_ROWS, cell_text
 from distil.errors import InvalidInput
 from distil.labeling.items import Item
 from distil.labeling.server.previews import shown_at
@@ -63,6 +63,54 @@ def as_workbook(
     return file.getvalue()
 
 
+def as_table(rows: Sequence[Sequence[object]], name: str) -> bytes:
+    """Rows as a workbook whose cells are all texts, or empty for None; no text is cut.
+
+    Args:
+        rows: The rows, the names of the columns first.
+        name: The name of the file, for messages.
+
+    Raises:
+        InvalidInput: A text cannot be written, or there are more rows than a workbook holds.
+        MissingPackage: openpyxl is not installed.
+    """
+    openpyxl = optional("openpyxl", f"writing {name}")
+    from openpyxl.cell import WriteOnlyCell
+
+    if len(rows) > MOST_ROWS:
+        raise InvalidInput(
+            f"{name} was not written: a workbook holds {MOST_ROWS:,} rows; write .csv, .jsonl or .parquet"
+        )
+    texts = [[None if value is None else _whole(str(value), name) for value in row] for row in rows]
+    book = openpyxl.Workbook(write_only=True)  # keeps no cells in memory
+    sheet = book.create_sheet()
+    for row in texts:
+        cells = [WriteOnlyCell(sheet, text) for text in row]
+        for cell in cells:
+            cell.data_type, cell.number_format = "n" if cell.value is None else "s", _TEXT
+        sheet.append(cells)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def _whole(text: str, name: str) -> str:
+    """A text as a cell can hold it, uncut."""
+    if not is_utf8(text):
+        raise InvalidInput(_not_utf8(text, name))
+    escaped = cell_text(text)
+    if len(escaped) > LONGEST:
+        raise InvalidInput(
+            f"{name} was not written: the text {text!r:.60} has {len(escaped):,} characters, and workbooks take at most "
+            f"{LONGEST:,} in a cell; write .jsonl or .parquet"
+        )
+    return escaped
+
+
+def _not_utf8(text: str, name: str) -> str:
+    return f"{text!r:.200} holds bytes that are not UTF-8, which {name} cannot hold; write .csv"
+
+
 def _write_row(sheet: Worksheet, row: int, texts: Sequence[str | None], name: str) -> None:
     from openpyxl.styles import Alignment
 
@@ -78,7 +126,7 @@ def _write_row(sheet: Worksheet, row: int, texts: Sequence[str | None], name: st
 def _fitting(text: str, name: str) -> str:
     """A text as a cell can hold it."""
     if not is_utf8(text):
-        raise InvalidInput(f"{text!r:.200} holds bytes that are not UTF-8, which {name} cannot hold; write .csv")
+        raise InvalidInput(_not_utf8(text, name))
     escaped = cell_text(text)
     if len(escaped) <= LONGEST:
         return escaped
