@@ -20,6 +20,7 @@ from PIL import Image
 from distil.cli import label as command
 from distil.cli import main
 from distil.errors import InvalidInput, MissingPackage
+from distil.labeling.events import Event
 from distil.labeling.project import Project
 from distil.labeling.server import run
 
@@ -81,6 +82,18 @@ def test_data_becomes_a_project_next_to_it_that_later_calls_find(table, served, 
     assert json.loads(capsys.readouterr().out) == {"project": str(folder), "items": 6, "labeled": 0}
     assert [path for path, _, _ in served] == [folder] * 3
     assert served[0][2] == ("anna", "127.0.0.1", 8765, 0.1)
+
+
+def test_items_that_were_renamed_are_said(table, served, capsys):
+    assert main(["label", str(table), "--classes", "good"]) == 0
+    with Project.open(table.parent / "reviews-labels") as project:
+        project.record_all([Event(kind="label", who="anna", item="r1", label="good")])
+    table.write_text(table.read_text().replace("r1,", "one,"))
+    capsys.readouterr()
+    assert main(["label", str(table)]) == 0
+    said = capsys.readouterr().err
+    assert "the first: 'r1' is now 'one'; to let the answers follow: distil project add " in said
+    assert "reviews.csv --moved" in said
 
 
 def test_classes_that_no_project_can_have_leave_nothing_behind(table, served, capsys):

@@ -208,6 +208,23 @@ def test_names_that_a_spreadsheet_saves_alike_are_said_with_a_sheet(project, ok)
     assert "saves the ids '" in ok("next", "q", "--n", "2", "--out", "b.csv", *random)
 
 
+def test_renamed_items_keep_their_answers_on_request(here, ok):
+    Path("texts.csv").write_text("id,text\na,one\nb,two\nc,three\n")
+    ok("project", "create", "p", "--classes", "cat,dog")
+    ok("project", "add", "p", "texts.csv")
+    Path("labels.csv").write_text("id,label\na,cat\nb,dog\n")
+    ok("project", "import", "p", "labels.csv")
+    Path("texts.csv").write_text("id,text\nA,one\nb,two\nC,three\n")
+    said = "note: 1 item that is gone has answers, and its content is now under another id; the first: 'a' is now 'A'; "
+    out = ok("project", "add", "p", "texts.csv")
+    assert f"{said}--moved lets the answers follow" in out
+    assert "2 new items, 1 as before, 0 changed, 2 gone" in out
+    assert f"{said}the answers followed" in ok("project", "add", "p", "texts.csv", "--moved")
+    assert "note" not in ok("project", "add", "p", "texts.csv", "--moved")
+    with Project.open("p") as opened:
+        assert opened.labels() == {"A": "cat", "b": "dog"}
+
+
 def test_taking_back(project, ok, capsys):
     ok("next", "p", "--n", "4", "--out", "a.csv", "--who", "anna")
     first, second, *_ = fill("a.csv", ["cat", "dog"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from distil.cli.endings import say
 from distil.cli.options import PathLike, listed, optional_path, path_of
-from distil.cli.projects import check_strategy, is_code, person, unread, writing
+from distil.cli.projects import check_strategy, is_code, moved_on, person, unread, writing
 from distil.errors import InvalidInput, MissingPackage, RunError, argument
 
 if TYPE_CHECKING:
@@ -149,6 +149,9 @@ def _project_of(data: Path, project: Path | None, who: str, column: str | None, 
     note = f"; {added.note}" if added.note else ""
     if added.unreadable:
         say(unread(added.unreadable))
+    if added.moved:
+        how = f"distil project add {argument(folder)} {argument(data)} --moved"
+        say(moved_on(added.moved, f"to let the answers follow: {how}"))
     say(
         f"{added.new:,} new items, {added.known:,} as before, {len(added.changed):,} changed, {len(added.gone):,} gone{note}"
     )

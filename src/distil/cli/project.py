@@ -11,7 +11,7 @@ from distil.cli.commands import Act
 from distil.cli.options import PathLike, as_json, listed, optional_path, path_of, print_note
 from distil.cli.project_progress import progress_lines
 from distil.cli.project_quality import act_suspects, quality_lines, quality_of, suspects
-from distil.cli.projects import left_out, person, unread, writing
+from distil.cli.projects import left_out, moved_on, person, unread, writing
 from distil.errors import InvalidInput, argument
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def act_create(given: dict[str, Any]) -> int:
     return 0
 
 
-def add(project: PathLike, source: PathLike, *, column: str | None = None, ids: str | None = None) -> dict[str, Any]:
+def add(
+    project: PathLike, source: PathLike, *, column: str | None = None, ids: str | None = None, moved: bool = False
+) -> dict[str, Any]:
     """Add the items of a source to a project, or what is new in it.
 
     Items that the project has already keep their answers. Those whose content changed are counted, and those that the source no
@@ -69,17 +71,19 @@ def add(project: PathLike, source: PathLike, *, column: str | None = None, ids: 
         source: A folder of images, a table of texts or image paths, or an array.
         column: The column of texts or image paths, where the source is a table; default: as before, or found by its name.
         ids: The ids: a column of the table, or a file of ids; default: as before, or found by name.
+        moved: Let the answers to items that are gone follow to the items that have their content, as after files were renamed.
 
     Returns:
-        The document that ``--json`` prints: ``new``, ``known``, ``changed``, ``gone``, ``note``, and ``unreadable``: id
-        and reason of each image that cannot be read.
+        The document that ``--json`` prints: ``new``, ``known``, ``changed``, ``gone``, ``note``; ``moved``: the ids of each item
+        that is gone and has answers, and of the one item of the source that has its content; and ``unreadable``: id and reason of
+        each image that cannot be read.
 
     Raises:
         DataNotFound: There is nothing at the path.
         InvalidInput: It is no source of items, none can be read, or an id is that of another item.
     """
     with writing(project) as opened:
-        found = opened.add(path_of("source", source), column=column, ids=ids, who=person(None))
+        found = opened.add(path_of("source", source), column=column, ids=ids, moved=moved, who=person(None))
     return as_json(asdict(found))
 
 
@@ -90,6 +94,10 @@ def act_add(given: dict[str, Any]) -> int:
         print_note(done["note"])
     if done["unreadable"]:
         print_note(unread(done["unreadable"]))
+    if done["moved"]:
+        print_note(
+            moved_on(done["moved"], "the answers followed" if given["moved"] else "--moved lets the answers follow")
+        )
     print(
         f"{done['new']:,} new items, {done['known']:,} as before, {len(done['changed']):,} changed, {len(done['gone']):,} gone"
     )

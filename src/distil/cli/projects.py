@@ -90,6 +90,17 @@ def left_out(done: dict[str, Any]) -> list[str]:
     return lines
 
 
+def moved_on(moved: Sequence[Sequence[str]], advice: str) -> str:
+    """A sentence on items that are gone and whose content a source has under other ids; ``advice`` says what of their answers."""
+    gone, here = moved[0]
+    items = (
+        "1 item that is gone has answers, and its"
+        if len(moved) == 1
+        else f"{len(moved):,} items that are gone have answers, and their"
+    )
+    return f"{items} content is now under another id; the first: {gone!r} is now {here!r}; {advice}"
+
+
 def unread(unreadable: Mapping[str, str]) -> str:
     """A sentence on the images of a source that cannot be read."""
     return (

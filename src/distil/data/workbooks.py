@@ -185,10 +185,10 @@ def _merged_over_rows(sheet: Any) -> list[tuple[int, int, str]]:  # noqa: ANN401
 
     parser.StartElementHandler = begin
     parser.Parse(content, True)
-    from openpyxl.utils import range_boundaries
+    from openpyxl.worksheet.cell_range import CellRange
 
-    places = [(range_boundaries(name), name) for name in found]
-    return [(top, left - 1, name) for (left, top, _, bottom), name in places if bottom > top]
+    ranges = map(CellRange, found)
+    return [(cells.min_row, cells.min_col - 1, cells.coord) for cells in ranges if cells.max_row > cells.min_row]
 
 
 def _text(value: Any, kind: str | None) -> str:  # noqa: ANN401 - the value of a cell

@@ -6,10 +6,11 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distil.errors import InvalidInput
 from distil.labeling.events import new_key
+from distil.labeling.moving import Moved, moved_items
 from distil.labeling.sources import Found, Source
 from distil.labeling.store import bound
 
@@ -27,6 +28,7 @@ class Added:
         changed: The ids of items whose content differs from before; their answers are kept.
         gone: The ids of items that the source had before and has no longer; their answers are kept.
         note: Which columns were read, where their content decided it; else empty.
+        moved: Pairs of ids: of an item that is gone and has answers, and of the one item of the source that has its content.
         unreadable: Id -> why, of each image of the source that cannot be read: it was not added, and is gone if the project had it.
     """
 
@@ -35,6 +37,7 @@ class Added:
     changed: tuple[str, ...]
     gone: tuple[str, ...]
     note: str
+    moved: Moved
     unreadable: Mapping[str, str]
 
 
@@ -71,7 +74,7 @@ def add_items(db: sqlite3.Connection, source: Source, items: Sequence[Found], wh
         _check_rows(db, source, items, before, number)
     here = {item.id for item in items}
     gone = tuple(item for item, (where, _, out) in before.items() if where == number and not out and item not in here)
-    added = Added(len(new), len(items) - len(new) - len(changed), changed, gone, source.note, source.unreadable)
+    added = Added(len(new), len(items) - len(new) - len(changed), changed, gone, source.note, (), source.unreadable)
     seq = _record(db, source, added, who, at)
     db.executemany(
         "INSERT INTO item(id, source, place, path, text, digest) "
@@ -86,7 +89,7 @@ def add_items(db: sqlite3.Connection, source: Source, items: Sequence[Found], wh
     db.executemany("UPDATE item SET changed = ? WHERE id = CAST(? AS TEXT)", [(seq, bound(item)) for item in changed])
     db.executemany("UPDATE item SET gone = 1 WHERE id = CAST(? AS TEXT)", [(bound(item),) for item in gone])
     db.execute("DELETE FROM lease WHERE item IN (SELECT n FROM item WHERE gone)")
-    return added
+    return replace(added, moved=moved_items(db, items))
 
 
 def _source(db: sqlite3.Connection, source: Source) -> tuple[int, bool]:

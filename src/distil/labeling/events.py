@@ -45,6 +45,8 @@ MAP: Final = "map"
 """The reason of an item that was labeled with others of a region of the map."""
 LABEL_STUDIO: Final = "label-studio"
 """The page of the answers that came from Label Studio."""
+MOVED: Final = "moved"
+"""The page of what was said about an item that is gone, and is recorded for the one that has its content."""
 
 DECISION: Final = ""
 """The name, of no person, under which the decision on an item is kept."""

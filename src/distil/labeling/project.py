@@ -18,6 +18,7 @@ from distil.labeling.events import Ack, Event, check_name
 from distil.labeling.fold import Answer, State
 from distil.labeling.items import Item
 from distil.labeling.leasing import Leases
+from distil.labeling.moving import follow
 from distil.labeling.past import PAST, Recorded
 from distil.labeling.recording import check_class_names, end_of, record_event
 from distil.labeling.sources import read_source
@@ -159,7 +160,13 @@ class Project(Leases):
     # ------------------------------------------------------------------------------------------------------------- items
 
     def add(
-        self, source: str | Path, *, column: str | None = None, ids: str | None = None, who: str = "owner"
+        self,
+        source: str | Path,
+        *,
+        column: str | None = None,
+        ids: str | None = None,
+        moved: bool = False,
+        who: str = "owner",
     ) -> Added:
         """Add the items of a source, or what is new in it.
 
@@ -170,6 +177,8 @@ class Project(Leases):
             source: A folder of images, a table of texts or image paths, or an array, as :func:`distil.open_pool` takes them.
             column: The column of the items, where the source is a table; default: as for ``open_pool``, or as before.
             ids: The column or file of ids; default: as for ``open_pool``, or as before.
+            moved: Whether the answers to items that are gone follow to the items that have their content, the pairs of
+                ``Added.moved``: they are recorded for these, and taken back from those.
             who: The name under which it is recorded.
 
         Raises:
@@ -181,7 +190,11 @@ class Project(Leases):
         found = read_source(source, column, ids)
         items = list(found.items)
         with self._store.writing() as db:
-            return add_items(db, found, items, who, time.time())
+            at = time.time()
+            added = add_items(db, found, items, who, at)
+            if moved:
+                follow(db, added.moved, who, at)
+            return added
 
     def _as_before(self, path: Path, column: str | None, ids: str | None) -> tuple[str | None, str | None]:
         """The columns that the source was added with, where none are given."""

@@ -100,7 +100,7 @@ class Store:
     def _connect_to_read(self) -> None:
         """Open a database in a folder that this account cannot write to, where SQLite cannot keep its notes on who is reading.
 
-        Where there are such notes of others, it reads along with them; else the file is read as if nobody changed it meanwhile.
+        Where there are such notes of others, it reads along with them; else the file is read as if it did not change meanwhile.
         """
         others = self.path.with_name(f"{FILE}-wal")
         mode = "mode=ro" if others.exists() else "immutable=1"
