@@ -51,6 +51,8 @@ def test_every_option_in_a_message_or_a_docstring_exists():
             continue
         command = Path(path).stem if path.startswith("cli/") and Path(path).stem in cli._COMMANDS else None
         known = every if command is None else options_of(command) | options_of("embed")
+        for other in re.findall(r"distil (?:project )?([a-z-]+)", text):  # commands that the text advises
+            known |= options_of(other) if other in COMMANDS else set()
         for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text):
             assert option in known, f"{path}: {option}"
         for line in re.findall(

@@ -168,7 +168,7 @@ CERTAINTY = [
         partial(evaluate, "c-uniform.csv"),
     ),
     (
-        "put it back, because the columns draw, draws, sampling, probability say how its items were drawn",
+        "put back what is missing, because the columns draw, draws, sampling, probability say how its items were drawn",
         partial(evaluate, "c-plan.csv"),
         partial(evaluate, "c-uniform.csv"),
     ),

@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import ridge_regression as ridge_regression
     from distil.functional import scale as scale
     from distil.functional import similarity as similarity
+    from distil.functional import streamed as streamed
     from distil.functional import submodular as submodular
     from distil.functional import targeted as targeted
     from distil.functional import temperature as temperature
