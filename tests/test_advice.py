@@ -620,7 +620,7 @@ def test_every_advice_is_followed_or_listed(here, case, capsys, monkeypatch):
         for name, text, pattern in messages()
         if any(pattern.search(message) for message in said) == any(part in text for part in listed)
     ]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
     for part in listed:
         with case(part):
             assert any(part in text for _, text, _ in messages())
