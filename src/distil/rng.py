@@ -59,10 +59,15 @@ class Rng:
         neither on the other ids nor on blocks. The key of an id is output number ``id`` of SplitMix64 (Steele, Lea and Flood
         2014), which is a bijection of 64-bit numbers.
         """
-        z = (ids.numpy().astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(self.integer())
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return torch.from_numpy((z ^ (z >> np.uint64(31))).view(np.int64))
+        z = ids.numpy().astype(np.uint64)  # changed in place: pools may have many millions of ids
+        z += np.uint64(1)
+        z *= np.uint64(0x9E3779B97F4A7C15)
+        z += np.uint64(self.integer())
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            z ^= z >> np.uint64(shift)
+            z *= np.uint64(factor)
+        z ^= z >> np.uint64(31)
+        return torch.from_numpy(z.view(np.int64))
 
     @contextmanager
     def scope(self) -> Iterator[None]:

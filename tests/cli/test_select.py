@@ -22,7 +22,7 @@ from distil.selection.dry_run import plan
 from distil.selection.from_files import chosen, read_arrays, request
 from distil.signals import Probs
 from distil.strategies import Needs, Selection, Strategy
-from distil.system.runtime import Runtime
+from distil.system.runtime import ROW_BYTES, Runtime
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 N = 200
@@ -365,6 +365,11 @@ def test_a_dry_run(here, said):
     assert found["seconds"] >= 0
 
 
+def holding(n_bytes):
+    """The least memory of which three quarters hold so many bytes; a quarter is for the blocks that are computed."""
+    return next(memory for memory in range(n_bytes, 2 * n_bytes) if memory - memory // 4 >= n_bytes)
+
+
 def test_the_memory_that_is_foretold(here):
     arrays = read_arrays({"embeddings": "emb.npy", "probs": "p.npy"})
     gap = np.delete(np.arange(N), 100)
@@ -373,13 +378,16 @@ def test_the_memory_that_is_foretold(here):
         "memory_bytes"
     ]  # it is streamed: nothing is copied
     assert 200e6 < alone < 250e6
-    for candidates, memory, expected in (
-        (None, 1 << 20, (N * (6 + 4) * 4, 0)),  # a selection that is not streamed copies the pool in another order
-        (gap, 1 << 20, (e + p, 0)),
-        (gap, e, (p, e)),  # probabilities are first
-        (gap, p - 1, (0, e + p)),
+    besides = ROW_BYTES * (N - 1)
+    for strategy, candidates, memory, expected in (
+        ("badge_per_batch", None, 1 << 20, (N * (6 + 4) * 4, 0)),  # it copies the pool in another order
+        ("badge_per_batch", gap, 1 << 20, (e + p, 0)),
+        ("badge_per_batch", gap, holding(besides + e), (p, e)),  # probabilities are first
+        ("badge_per_batch", gap, holding(besides + p) - 1, (0, e + p)),
+        ("badge", gap, holding(besides + e + p), (e + p, 0)),
+        ("badge", gap, holding(besides + e + p) - 1, (0, 0)),  # rows are read again whenever they are used
     ):
-        asked = request("badge", 3, arrays, candidates=candidates, runtime=distil.Runtime(memory=memory))
+        asked = request(strategy, 3, arrays, candidates=candidates, runtime=distil.Runtime(memory=memory))
         found = plan(asked)
         assert (found["memory_bytes"] - alone, found["scratch_bytes"]) == expected
 
@@ -459,6 +467,42 @@ print(*chosen(request("core_set", 3, arrays, labeled="rows.npy", runtime=runtime
             env={**os.environ, "PYTHONPATH": SOURCE},
         )
         assert (done.returncode == 0) == works, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is that of Linux")
+def test_decoded_files_and_copies_share_the_memory(here):
+    """The system refuses the process more than 80 MB, and 26 MB are decoded, of which a copy in float32 would take 51 MB."""
+    n, rng = 200_000, np.random.default_rng(0)
+    x, p = rng.standard_normal((n, 64), dtype=np.float32), rng.dirichlet(np.ones(10), n)
+    np.savez_compressed("x.npz", x=x.astype(np.float16))
+    np.savez_compressed("few.npz", x=x[:5000])
+    np.savez_compressed("p.npz", p=p.astype(np.float16))
+    np.savez_compressed("few_p.npz", p=p[:5000])
+    script = """
+import resource
+import torch
+import distil
+torch.set_num_threads(1)
+def picks(x, p, memory):
+    return distil.pick("STRATEGY", 20, embeddings=x, probs=p, labeled="labeled.txt", memory=memory)["picks"]
+picks("few.npz", "few_p.npz", "1GB")
+used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) << 10
+resource.setrlimit(resource.RLIMIT_DATA, (used + 80_000_000, resource.RLIM_INFINITY))
+picks("x.npz", "p.npz", "MEMORY")
+"""
+    Path("labeled.txt").write_text("".join(f"{row}\n" for row in range(0, 5000, 100)))
+    for strategy in ("margin_sampling", "core_set", "badge"):
+        for memory, works in (("80MB", True), ("1GB", strategy == "margin_sampling")):
+            code = script.replace("STRATEGY", strategy).replace("MEMORY", memory)
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, "PYTHONPATH": SOURCE},
+            )
+            assert (done.returncode == 0) == works, (strategy, memory, done.stderr)
 
 
 def test_labels_may_be_the_names_of_the_columns(here, said, case):

@@ -103,8 +103,10 @@ def test_columns_beyond_the_memory_are_read_where_they_are(tmp_path):
         assert torch.equal(some.b, expected.b[rows])
         assert some.b.dtype == torch.float32
         assert torch.equal(found.rows(rows)[Embedding()], copied.rows(rows)[Embedding()])
-    fits = ArraySource(ids, arrays).table((Embedding(),), Runtime(memory=16 * len(ids)), Rng(0), copied=False)
-    assert torch.equal(fits[Embedding()], copied[Embedding()])
+    for memory in (1 << 16, 1 << 30):
+        table = ArraySource(ids, arrays).table((Embedding(),), Runtime(memory=memory), Rng(0), copied=False)
+        assert (table.reader is None) == (memory > 1 << 16)
+        assert torch.equal(table.rows(slice(0, None))[Embedding()], copied[Embedding()])
 
 
 def test_rows_that_are_not_copied_are_checked():

@@ -4,13 +4,15 @@ import errno
 import gc
 import math
 import os
+import pickle
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from distil.errors import InvalidInput
-from distil.system.runtime import Runtime
+from distil.system.runtime import ROW_BYTES, Runtime
 from distil.system.scratch import Space
 
 
@@ -82,6 +84,40 @@ def test_memory_first_then_files_which_go_with_their_tensors(tmp_path):
     del view, small
     gc.collect()
     assert len(mapped_files()) == before
+
+
+def test_all_tables_share_the_memory_until_their_columns_are_gone(tmp_path):
+    runtime = Runtime(memory=1000, scratch=tmp_path)
+    first = Space(runtime).column(200, dtype=torch.float32)
+    filling = Space(replace(runtime, progress=False)).filling(20, dtype=torch.float32)
+    assert runtime.left == 1000 - 800 - 80
+    view = first[:1].numpy()  # of any kind
+    del first
+    column = filling.column()
+    del filling
+    assert runtime.left == 120
+    del view
+    assert runtime.left == 920
+    assert not Space(runtime).fits(921)
+    besides = 2 * ROW_BYTES + 1000 // 4  # a quarter is for the blocks that are computed
+    assert Space(runtime, 2).fits(920 - besides)
+    assert not Space(runtime, 2).fits(921 - besides)
+    del column
+    assert runtime.left == 1000
+    other = pickle.loads(pickle.dumps(runtime))
+    assert other == runtime
+    assert other.left == 1000
+
+
+def test_chunks_of_wide_rows_have_fewer_rows():
+    for memory, row_bytes, expected in (
+        (512 << 20, 4, 4096),
+        (512 << 20, 8 << 10, 4096),
+        (512 << 20, 400_000, 83),  # 32 MB
+        (0, 4096, 1024),  # 4 MB
+        (0, 10 << 20, 1),
+    ):
+        assert Runtime(memory=memory).chunk(row_bytes) == expected, (memory, row_bytes)
 
 
 def test_nothing_takes_no_room():

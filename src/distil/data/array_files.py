@@ -190,7 +190,8 @@ def _joined(
         for start in range(0, len(part), CHUNK_ROWS):
             rows = from_numpy(part.values[start : start + CHUNK_ROWS])
             if filling is None:
-                filling = Space(runtime).filling(sum(manifest.rows), *rows.shape[1:], dtype=rows.dtype)
+                n_rows = sum(manifest.rows)
+                filling = Space(runtime, n_rows).filling(n_rows, *rows.shape[1:], dtype=rows.dtype)
             filling.add(rows)
         names.append(part.names)
     assert first is not None

@@ -139,7 +139,7 @@ class NpzFile:
 
     def __init__(self, path: Path, runtime: Runtime) -> None:
         self._path = path
-        self._space = Space(runtime)
+        self._runtime = runtime
         with _sound(path, "an npz file without pickle"), zipfile.ZipFile(path) as archive:
             self._members = {name.removesuffix(".npy"): name for name in archive.namelist()}
         self.names = list(self._members)
@@ -183,7 +183,9 @@ class NpzFile:
     def _decompressed(self, file: IO[bytes], header: _Header, origin: str) -> NDArray[Any]:
         if not header.n_bytes:
             return np.empty(header.shape, header.dtype)
-        filling = self._space.filling(header.n_bytes, dtype=torch.uint8)
+        filling = Space(self._runtime, header.shape[0] if header.shape else 0).filling(
+            header.n_bytes, dtype=torch.uint8
+        )
         left = header.n_bytes
         while left and (block := file.read(min(left, _BLOCK))):
             filling.add(torch.frombuffer(bytearray(block), dtype=torch.uint8))

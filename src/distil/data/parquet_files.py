@@ -61,7 +61,7 @@ class ParquetTable(Table):
         with _parquet_file(self.path) as file:
             size = file.metadata.num_rows - self._n_empty
             wide = wide or any("double" in str(file.schema_arrow.field(name).type) for name in numbers)
-            blocks = _Blocks(Space(runtime), size, torch.float64 if wide else torch.float32)
+            blocks = _Blocks(Space(runtime, size), size, torch.float64 if wide else torch.float32)
             batches = file.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys([*numbers, *kept])))
             start = 0
             for whole in runtime.bar(batches, f"reading {self.path.name}", -(-size // _BATCH_ROWS)):

@@ -174,7 +174,7 @@ class FarthestFirst:
             scale = max(float(part.sq_norms().max()) for part in [self.x, *self.centers.first])
         self.scale = scale
         self.bounds = torch.full_like(norms, torch.inf)
-        self.seen = torch.zeros(len(x), dtype=torch.long, device=norms.device)
+        self.seen = torch.zeros(len(x), dtype=torch.int32, device=norms.device)
         self.rounding = self.x.rounding() * self.scale
         self.least = _ROUGH * self.rounding
         self.exact = False

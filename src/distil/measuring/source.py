@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -37,7 +38,7 @@ from distil.signals import (
     Signals,
     measured_by,
 )
-from distil.system.runtime import CHUNK_ROWS, Runtime
+from distil.system.runtime import Runtime
 from distil.system.scratch import Space
 
 # Largest difference from 1 of the sum of probabilities that were computed in half precision.
@@ -117,7 +118,7 @@ def tabulated(
         runtime: Memory and scratch of the columns.
         in_place: Columns that exist already; the chunks are then only read, which checks them.
     """
-    space, columns, start = Space(runtime), dict(in_place), 0
+    space, columns, start = Space(runtime, len(ids)), dict(in_place), 0
     places = torch.arange(len(ids)) if order is None else order.argsort()
     for chunk in chunks:
         at = places[start : start + len(chunk)]
@@ -175,8 +176,8 @@ class ArraySource(Source):
         return signals
 
     def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:  # noqa: ARG002
-        """Tables of at most CHUNK_ROWS rows, each converted when it is reached: memory-mapped arrays are read once, in order."""
-        parts = self.ids.split(CHUNK_ROWS)
+        """Tables of some rows, each converted when it is reached: memory-mapped arrays are read once, in order."""
+        parts = self.ids.split(runtime.chunk(self._row_bytes(signals)))
         for ids in runtime.bar(parts, "reading", len(parts)):
             yield Signals(ids, {signal: self._rows(signal, ids) for signal in signals})
 
@@ -194,16 +195,17 @@ class ArraySource(Source):
         if order is None and are_consecutive(self.ids):
             in_place = {signal: take(self._argument(signal), self.ids) for signal in signals if self._serves(signal)}
         chunks = self.chunks(signals, runtime, rng)
-        if copied or order is not None or self._bytes([s for s in signals if s not in in_place]) <= runtime.memory:
+        own = self._row_bytes([signal for signal in signals if signal not in in_place]) * len(self.ids)
+        if copied or order is not None or not own or Space(runtime, len(self.ids)).fits(own):
             return tabulated(chunks, self.ids, order, runtime, in_place)
         for _ in chunks:  # checks all rows
             pass
         return Signals(self.ids, {}, reader=lambda rows: self._read(signals, self.ids[rows]))
 
-    def _bytes(self, signals: Sequence[Signal[Any]]) -> int:
-        """Bytes of the columns of all rows."""
-        row = self._read(signals, self.ids[:1]).values.values()
-        return len(self.ids) * sum(column.nbytes for column in row)
+    def _row_bytes(self, signals: Sequence[Signal[Any]]) -> int:
+        """Bytes of one row of the columns, in the precision of the selection."""
+        arrays = map(self._argument, signals)
+        return sum(math.prod(array.shape[1:]) * self._precision_of(array).itemsize for array in arrays)
 
     def _serves(self, signal: Signal[Any]) -> bool:
         """Whether the array of a signal can be its column."""

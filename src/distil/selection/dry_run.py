@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,8 @@ from distil.errors import DistilError
 from distil.selection.from_files import selected
 from distil.selection.request import Request
 from distil.strategies.base import ScoreStrategy
+from distil.system.runtime import ROW_BYTES
+from distil.system.scratch import Space
 
 # A plan times selections from a share of the pool: at most _TRIAL_ROWS rows first, then _TRIAL_STEP times as many, and so on, until
 # one takes _TRIAL_SECONDS.
@@ -21,8 +24,8 @@ _TRIAL_ROWS, _TRIAL_STEP, _TRIAL_SECONDS = 1000, 4, 0.5
 
 _SCRATCH_SECONDS = 1e-9  # for each byte that is copied to a file
 
-# Bytes of the libraries and of working memory, bytes for each row, and bytes for the name of a row.
-_OWN_BYTES, _ROW_BYTES, _NAME_BYTES = 200 << 20, 64, 200
+# Bytes of the libraries and of working memory, and bytes for the name of a row.
+_OWN_BYTES, _NAME_BYTES = 200 << 20, 200
 
 
 def plan(request: Request) -> dict[str, Any]:
@@ -46,12 +49,7 @@ def plan(request: Request) -> dict[str, Any]:
         }
         for name, column in request.arrays.columns.items()
     }
-    memory, scratch = 0, 0
-    for size in (
-        _copied_bytes(request, name) for name in runs
-    ):  # the rule of distil.system.scratch.Space: a column is in memory or in a file
-        fits = memory + size <= request.runtime.memory
-        memory, scratch = memory + size * fits, scratch + size * (not fits)
+    memory, scratch = _copies(request, [_copied_bytes(request, name) for name in runs])
     loaded = sum(c.values.nbytes for c in request.arrays.columns.values() if not isinstance(c.values, np.memmap))
     return {
         "strategy": type(request.strategy).__name__,
@@ -67,6 +65,17 @@ def plan(request: Request) -> dict[str, Any]:
     }
 
 
+def _copies(request: Request, sizes: Sequence[int]) -> tuple[int, int]:
+    """Bytes of copies of these sizes in memory and in files, by the rule of distil.system.scratch.Space."""
+    space, memory, scratch = Space(request.runtime, len(request.pool)), 0, 0
+    if request.strategy.reads_features:  # what does not fit is read again
+        return (sum(sizes) if space.fits(sum(sizes)) else 0), 0
+    for size in sizes:
+        fits = space.fits(memory + size)
+        memory, scratch = memory + size * fits, scratch + size * (not fits)
+    return memory, scratch
+
+
 def _copied_bytes(request: Request, name: str) -> int:
     """Bytes of the copy of an array; 0 if it is streamed."""
     if isinstance(request.strategy, ScoreStrategy):
@@ -79,7 +88,7 @@ def _copied_bytes(request: Request, name: str) -> int:
 def _working_bytes(request: Request) -> int:
     """Bytes that the process takes without arrays: its libraries and its records of every row."""
     name_bytes = 0 if request.arrays.names is None else _NAME_BYTES
-    return _OWN_BYTES + (_ROW_BYTES + name_bytes) * len(request.arrays)
+    return _OWN_BYTES + (ROW_BYTES + name_bytes) * len(request.arrays)
 
 
 def _seconds(request: Request, scratch: int) -> float | None:

@@ -168,7 +168,7 @@ def _check_finite(embeddings: Array, rows: Tensor, names: Sequence[Any] | None, 
 
 def _outputs(head: LinearHead, embeddings: Array, rows: Tensor, runtime: Runtime) -> Tensor:
     """The probabilities or predictions of a head, (N, C); only these rows are set."""
-    outputs = Space(runtime).column(len(embeddings), head.linear.out_features, dtype=head.center.dtype)
+    outputs = Space(runtime, len(embeddings)).column(len(embeddings), head.linear.out_features, dtype=head.center.dtype)
     with torch.no_grad():
         for block in rows.split(CHUNK_ROWS):
             outputs[block] = activated(head(take(embeddings, block)), head.task)

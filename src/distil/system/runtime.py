@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from tqdm.auto import tqdm
 
 from distil.errors import InvalidInput, counted, whole_number
@@ -19,9 +21,38 @@ T = TypeVar("T")
 CHUNK_ROWS = 4096
 """Rows that are read, checked, derived and compared at a time: few enough to fit a processor's cache."""
 
+ROW_BYTES = 128
+"""Bytes that a selection keeps for each row of a pool, whatever its columns: ids, keys, norms, distances, and their sorting."""
+
+# Bytes for the blocks that kernels work in, and the largest share of the memory that is kept free for them.
+_WORKING, _WORKING_SHARE = 48 << 20, 4
+
+# Bytes of a chunk: a share of the memory, but enough that the work between chunks takes a negligible share of the time.
+_CHUNK_SHARE, _LEAST_CHUNK = 16, 4 << 20
+
 # Bytes of one forward pass if batch_size is not given: enough that the work between passes takes a negligible share of the time.
 _INPUT_BYTES = 16 << 20
 _LEAST_ROWS, _MOST_ROWS = 256, 8192
+
+
+class Account:
+    """Counts the bytes of the columns in memory, in whatever table they are, until the last tensor that uses them is gone."""
+
+    def __init__(self) -> None:
+        self._columns: list[tuple[StorageWeakRef, int]] = []
+
+    def __reduce__(self) -> tuple[type[Account], tuple[()]]:
+        return Account, ()  # another process has columns of its own
+
+    @property
+    def taken(self) -> int:
+        """Bytes of the columns."""
+        self._columns = [each for each in self._columns if not each[0].expired()]  # type: ignore[no-untyped-call]
+        return sum(n_bytes for _, n_bytes in self._columns)
+
+    def add(self, column: Tensor) -> None:
+        """Count a column that is in memory of its own."""
+        self._columns.append((StorageWeakRef(column.untyped_storage()), column.nbytes))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -34,13 +65,15 @@ class Runtime:
         batch_size: Number of examples in one forward pass; default: 256, or more for small examples in an array.
         num_workers: Number of extra processes that read a data set; arrays in memory are read without them.
         progress: Whether to show progress bars; default: when the output is a terminal.
-        memory: Bytes of memory for the columns of one table of signals, 512 MB by default; further columns go to files. Arrays
-            that are used without copying, memory-mapped ones included, do not count.
+        memory: Bytes of memory for everything that is decoded, measured or copied, 512 MB by default. Columns that do not fit go
+            to files, or are read again whenever they are used. Arrays that are used without copying, memory-mapped ones included,
+            do not count; models, the caller's own arrays and names of rows do not either.
         scratch: Folder for these files, on a disk; default: the system's folder for temporary files. The files have no name and
             disappear with the selection.
         bfloat16_first: Whether strategies that score each example by itself may first score in bfloat16, and then only the
             possible winners in full precision: faster on a machine with fast bfloat16. ``distil.selection.bfloat16`` explains
             why the picks are the same.
+        account: The memory that columns take now; runtimes that ``dataclasses.replace`` makes of this one share it.
     """
 
     device: str | torch.device | None = None
@@ -50,6 +83,7 @@ class Runtime:
     memory: int = 512 << 20
     scratch: str | os.PathLike[str] | None = None
     bfloat16_first: bool = False
+    account: Account = field(default_factory=Account, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.batch_size is not None:
@@ -69,6 +103,20 @@ class Runtime:
             return self.batch_size
         fitting = 0 if row_bytes is None else _INPUT_BYTES // max(1, row_bytes)
         return min(max(_LEAST_ROWS, fitting), _MOST_ROWS)
+
+    @property
+    def left(self) -> int:
+        """Bytes of memory that no column takes."""
+        return self.memory - self.account.taken
+
+    def besides(self, n_rows: int) -> int:
+        """Bytes of memory that a selection from so many rows takes besides columns."""
+        return ROW_BYTES * n_rows + min(_WORKING, self.memory // _WORKING_SHARE)
+
+    def chunk(self, row_bytes: int) -> int:
+        """The number of rows to read at a time, if each takes ``row_bytes`` bytes: CHUNK_ROWS, or fewer if they are wide."""
+        n_bytes = max(_LEAST_CHUNK, self.memory // _CHUNK_SHARE)
+        return min(CHUNK_ROWS, max(1, n_bytes // max(1, row_bytes)))
 
     def bar(self, steps: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
         """``steps`` with a progress bar called ``what``, which appears after one second."""

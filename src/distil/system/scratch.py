@@ -19,10 +19,10 @@ from distil.system.runtime import Runtime
 
 
 class Space:
-    """Storage for the columns of one table: ``Runtime.memory`` bytes of memory, then files in ``Runtime.scratch``.
+    """Storage for the columns of one table: what is left of ``Runtime.memory``, then files in ``Runtime.scratch``.
 
-    A file has no name in its folder, and disappears with the last tensor that uses it. The system writes its pages to disk when
-    memory is short. Memory is not reused while the table exists, so columns that are derived repeatedly end up in files.
+    All tables of a runtime share its memory; a column gives its part back with the last tensor that uses it. A file has no name in
+    its folder, and disappears in the same way. The system writes its pages to disk when memory is short.
 
     Why no name: no file is left behind, even after ``kill -9``, and no other process can find it.
     What it won: nothing to clean up, and no code for it. Writing to the file (``Filling``) instead of to its mapped pages
@@ -31,11 +31,17 @@ class Space:
 
     Args:
         runtime: Its ``memory`` is the limit, its ``scratch`` the folder of the files.
+        n_rows: Rows of a pool from which a selection is made: memory is kept free for what it takes besides columns.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._left = runtime.memory
+    def __init__(self, runtime: Runtime, n_rows: int = 0) -> None:
+        self._runtime = runtime
+        self._kept_free = runtime.besides(n_rows) if n_rows else 0
         self._folder = runtime.scratch
+
+    def fits(self, n_bytes: int) -> bool:
+        """Whether so many further bytes fit in memory."""
+        return n_bytes <= self._runtime.left - self._kept_free
 
     def column(self, *shape: int, dtype: torch.dtype) -> Tensor:
         """An uninitialized contiguous tensor on the CPU.
@@ -43,9 +49,10 @@ class Space:
         Raises:
             InvalidInput: The folder does not exist, or its disk is full.
         """
-        if not self._takes(shape, dtype):
-            return _mapped(_nameless(_n_bytes(shape, dtype), self._folder), shape, dtype)
-        return torch.empty(shape, dtype=dtype)
+        n_bytes = _n_bytes(shape, dtype)
+        if n_bytes and not self.fits(n_bytes):
+            return _mapped(_nameless(n_bytes, self._folder), shape, dtype)
+        return self._in_memory(shape, dtype)
 
     def filling(self, *shape: int, dtype: torch.dtype) -> Filling:
         """A column to be filled in row order; if it goes to a file, its rows are written there, not to mapped pages.
@@ -53,14 +60,15 @@ class Space:
         Raises:
             InvalidInput: The folder does not exist, or its disk is full.
         """
-        file = None if self._takes(shape, dtype) else _nameless(_n_bytes(shape, dtype), self._folder)
-        return Filling(file, shape, dtype)
+        n_bytes = _n_bytes(shape, dtype)
+        if n_bytes and not self.fits(n_bytes):
+            return Filling(_nameless(n_bytes, self._folder), torch.empty(0, dtype=dtype), shape)
+        return Filling(None, self._in_memory(shape, dtype), shape)
 
-    def _takes(self, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
-        """Take memory for a column; False if it does not fit in the memory that is left."""
-        fits = _n_bytes(shape, dtype) <= self._left
-        self._left -= _n_bytes(shape, dtype) * fits
-        return fits
+    def _in_memory(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        column = torch.empty(shape, dtype=dtype)
+        self._runtime.account.add(column)
+        return column
 
 
 class Filling:
@@ -70,13 +78,13 @@ class Filling:
 
     Args:
         file: The file of the column; None: it is in memory.
+        values: The column in memory; with a file, an empty tensor of its type.
         shape: Shape of the column.
-        dtype: Type of the column.
     """
 
-    def __init__(self, file: IO[bytes] | None, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-        self._file, self._shape, self._dtype = file, shape, dtype
-        self._values = torch.empty(shape if file is None else 0, dtype=dtype)
+    def __init__(self, file: IO[bytes] | None, values: Tensor, shape: tuple[int, ...]) -> None:
+        self._file, self._values, self._shape = file, values, shape
+        self._dtype = values.dtype
         self._start = 0
         if file is not None:
             weakref.finalize(self, file.close)  # even if some rows are never added
