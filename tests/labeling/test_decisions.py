@@ -91,6 +91,14 @@ def test_ids_and_classes_that_a_spreadsheet_changed(tmp_path):
             decide_sheet(project, sheet, "carl")
 
 
+def test_a_decision_that_may_be_for_one_of_several_classes(project, tmp_path):
+    project.record_all([Event(kind="class_add", who="a", label=label) for label in ("1", "01")])
+    (tmp_path / "d.csv").write_text("id,decision\n0,cat\n1,1\n")
+    with pytest.raises(InvalidInput, match=r"d.csv, line 3: the label '1' may be the class '01' or '1'"):
+        decide_sheet(project, tmp_path / "d.csv", "owner")
+    assert project.labels() == {}
+
+
 def test_decisions_for_classes_whose_names_differ_by_a_zero_behind_the_point(project, tmp_path):
     project.record_all([Event(kind="class_add", who="a", label=label) for label in ("1", "1.0")])
     (tmp_path / "d.csv").write_text("id,decision\n0,1\n1,1.0\n")

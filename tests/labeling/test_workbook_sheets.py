@@ -9,6 +9,7 @@ from PIL import Image
 
 from distil.errors import InvalidInput, MissingPackage
 from distil.labeling import workbook_sheets
+from distil.labeling.events import Event
 from distil.labeling.handing_out import random_order
 from distil.labeling.project import Project
 from distil.labeling.sheets import answer_sheet, write_sheet
@@ -157,6 +158,18 @@ def test_a_csv_sheet_that_was_saved_as_a_workbook(tmp_path):
         assert answer_sheet(made, tmp_path / "sheet.xlsx").recorded == 2
         assert made.labels() == dict(zip(ids, ["=a", "-b"], strict=True))
         assert made.status().people == {"+ann": 2}
+
+
+def test_a_number_that_may_be_one_of_several_classes(project, sheet):
+    """Texts, which is what a person types into these cells, are the classes that they name."""
+    project.record_all([Event(kind="class_add", who="a", label=label) for label in ("1", "01", "TRUE", "true")])
+    for value in (1, 1.0, True):
+        fill(sheet, {"label": {0: value, 1: "01"}})
+        with pytest.raises(InvalidInput, match=r"row 2: the label '(1|TRUE)' may be the class"):
+            answer_sheet(project, sheet)
+    ids = fill(sheet, {"label": {0: "1", 1: "TRUE"}})
+    assert answer_sheet(project, sheet).recorded == 2
+    assert project.labels() == {ids[0]: "1", ids[1]: "TRUE"}
 
 
 def test_a_label_in_merged_cells_is_not_read_as_one_row(project, sheet):

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -103,6 +103,8 @@ class Table(ABC):
         header: Whether the file names its columns.
         escaped: Whether texts that begin like a formula may have a leading ``'``; see :mod:`distil.data.cells`.
         remark: A sentence on what of the file is not read, such as further sheets; else empty.
+        retyped: The columns that a spreadsheet program may have changed, 1 for 01: all of a csv file, and those of a workbook in
+            which a cell is no text.
         left_out: Column -> the reason why it is not a feature: it is the first and counts rows, is an index that pandas or R
             wrote (or a level of one: several first columns without a name, or called level_0, level_1, ...), or holds ids or
             nothing.
@@ -114,6 +116,7 @@ class Table(ABC):
     header: bool = True
     escaped: bool = False
     remark: str = ""
+    retyped: Collection[str] = ()
 
     def __init__(
         self,

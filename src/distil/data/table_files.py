@@ -72,7 +72,7 @@ def open_table(
         return ParquetTable(path)
     if path.suffix.lower() == ".xlsx":
         sheet = read_sheet(path)
-        return TextTable(path, sheet.cells, asked, unit="row", escaped=False, remark=sheet.note)
+        return TextTable(path, sheet.cells, asked, unit="row", escaped=False, remark=sheet.note, numeric=sheet.numeric)
     if kind in (".json", ".jsonl"):
         return JsonTable(path)
     return TextTable(path, lambda _: _delimited(path, errors, quoting), asked, unit="line", escaped=True)
@@ -115,6 +115,7 @@ class TextTable(Table):
         unit: What messages call a row.
         escaped: See :class:`~distil.data.columns.Table`.
         remark: See :class:`~distil.data.columns.Table`.
+        numeric: The columns, from 0, of a workbook in which a cell is no text.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class TextTable(Table):
         unit: str,
         escaped: bool,
         remark: str = "",
+        numeric: Collection[int] = (),
     ) -> None:
         self._rows, self.unit, self.escaped, self.remark = rows, unit, escaped, remark
         with closing(rows(())) as found:
@@ -140,6 +142,7 @@ class TextTable(Table):
         names = [cell.strip() for cell in first] if self.header else []
         repeated = {name: count for name, count in Counter(filter(None, names)).items() if count > 1}
         columns = distinct_names(names) if self.header else [str(place) for place in range(len(first))]
+        self.retyped = columns if escaped else {name for place, name in enumerate(columns) if place in numeric}
         body = [row for row in (body if self.header else sample) if len(row) == len(columns)]
         self._commas = _has_decimal_commas(body)
         decided = {name: self._decided([row[place] for row in body]) for place, name in enumerate(columns)}

@@ -45,6 +45,7 @@ class Sheet:
         rows: The rows as texts, all of one length, each with its number from 1; the first holds something.
         formulas: The row and the column, from 1 and from 0, of each cell that holds a formula.
         merged: The same of the first of several cells that are merged over rows, with the name of the range, such as ``C2:C4``.
+        numeric: The columns, from 0, in which a cell holds a number or a boolean, not a text.
         note: A sentence on the sheets that were not read; empty if there are none.
     """
 
@@ -52,6 +53,7 @@ class Sheet:
     rows: list[tuple[int, list[str]]]
     formulas: list[tuple[int, int]]
     merged: list[tuple[int, int, str]]
+    numeric: set[int]
     note: str
 
     def cells(self, columns: Collection[int]) -> Generator[tuple[int, list[str]]]:
@@ -98,13 +100,16 @@ def read_sheet(path: Path) -> Sheet:
         # other programs hide what they write so that no person sees it, as `distil next` does with the classes
         left = [sheet for sheet in book.worksheets if sheet is not shown[0] and sheet.sheet_state != "veryHidden"]
         formulas: list[tuple[int, int]] = []
-        rows = list(_rows(path, shown[0], formulas))
+        numeric: set[int] = set()
+        rows = list(_rows(path, shown[0], formulas, numeric))
         merged = _merged_over_rows(shown[0])
     note = f"read the sheet {shown[0].title!r} of {path.name}, and not {_listing(left)}" if left else ""
     width = max((len(cells) for _, cells in rows), default=0)
     if width < 2:  # below a column, there is nothing that says which empty rows are missing texts
         rows = rows[: max((place for place, (_, cells) in enumerate(rows, 1) if cells), default=0)]
-    return Sheet(path, [(row, cells + [""] * (width - len(cells))) for row, cells in rows], formulas, merged, note)
+    return Sheet(
+        path, [(row, cells + [""] * (width - len(cells))) for row, cells in rows], formulas, merged, numeric, note
+    )
 
 
 def _listing(sheets: list[Any]) -> str:
@@ -153,8 +158,13 @@ def _too_large(path: Path) -> str:
     return f"{path} holds more than {_LARGEST >> 20} MiB; save its sheet as CSV (UTF-8)"
 
 
-def _rows(path: Path, sheet: Any, formulas: list[tuple[int, int]]) -> Iterator[tuple[int, list[str]]]:  # noqa: ANN401
-    """Yield the rows from the first that holds something, without empty cells at their ends; formulas are added to the list."""
+def _rows(
+    path: Path,
+    sheet: Any,  # noqa: ANN401
+    formulas: list[tuple[int, int]],
+    numeric: set[int],
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows from the first that holds something, without empty cells at their ends; adds to the list and the set."""
     sheet.reset_dimensions()  # programs write wrong ones, and cells outside are not read then
     size, begun = 0, False
     for row, found in enumerate(sheet.iter_rows(), 1):
@@ -163,6 +173,7 @@ def _rows(path: Path, sheet: Any, formulas: list[tuple[int, int]]) -> Iterator[t
         if size > _LARGEST or row > MOST_ROWS:
             raise InvalidInput(_too_large(path))
         formulas += [(row, place) for place, cell in enumerate(found) if cell.data_type == "f"]
+        numeric.update(place for place, cell in enumerate(found) if cell.data_type in "nb" and cell.value is not None)
         while cells and not cells[-1]:
             cells.pop()
         begun = begun or bool(cells)

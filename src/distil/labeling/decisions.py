@@ -98,7 +98,7 @@ def decide_sheet(project: Project, path: str | Path, who: str) -> Imported:
     listed = {item for item, truth in project.truths().items() if truth.tied or truth.flagged or truth.decided}
     ids, rows = set(project.ids()), []
     found = cells_of(table, [table.known("id"), table.known(COLUMN)])
-    typed = not table.escaped or are_typed(cells[1].strip() for _, cells in found)
+    typed = COLUMN not in table.retyped or (table.escaped and are_typed(cells[1].strip() for _, cells in found))
     for place, (item, label) in found:
         label = label.strip()
         try:

@@ -181,7 +181,7 @@ def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = Fals
         )
     shown = [name for name in table.columns if name in ("text", "file")][:1]
     found = cells_of(table, [*map(table.known, columns), *shown])
-    typed = not table.escaped or are_typed(cells[1].strip() for _, cells in found)  # workbooks keep what is typed
+    typed = columns[1] not in table.retyped or (table.escaped and are_typed(cells[1].strip() for _, cells in found))
     rows = _Sheet(project, new_classes, typed)
     faults = []
     for place, cells in found:

@@ -55,7 +55,7 @@ class ClassNames:
         if not typed and may_be - {found} and len(may_be | {found} - {None}) > 1:
             raise InvalidInput(
                 f"the label {label!r} may be the class {' or '.join(map(repr, sorted(may_be)))}, because a spreadsheet program "
-                "saves these names alike in this format; ask for a workbook (--out sheet.xlsx), which keeps them apart, or "
+                "saves these names alike; ask for a workbook (--out sheet.xlsx), which keeps them apart, or "
                 "rename a class (distil project classes --rename)"
             )
         return found or meant(label, self._known.values())
