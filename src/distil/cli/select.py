@@ -162,8 +162,8 @@ def pick(
         explain: The file to explain the picks in: a page, ``.html``, or ``.json``: for each pick its score and reason, the nearest
             labeled example, and the examples that it represents. This needs embeddings.
         seed: The same seed gives the same picks.
-        memory: Memory for the selection, such as ``2GB`` or a number of bytes: what is decoded or copied beyond it goes to files, or
-            is read again whenever it is used. Names of rows and tables of text do not count.
+        memory: Memory for the selection, such as ``2GB`` or a number of bytes: what is decoded or copied beyond it goes to files,
+            or is read again whenever it is used. Names of rows and tables of text do not count.
         out: The file to write the picks to, ``.csv`` or ``.jsonl``.
         force: Replace a file of that name that has other content; without it, no file is replaced.
         dry_run: Choose nothing, and say what would be read, and how much memory and time it would take.

@@ -47,12 +47,12 @@ class Account:
     @property
     def taken(self) -> int:
         """Bytes of the columns."""
-        self._columns = [each for each in self._columns if not each[0].expired()]  # type: ignore[no-untyped-call]
+        self._columns = [each for each in self._columns if not each[0].expired()]
         return sum(n_bytes for _, n_bytes in self._columns)
 
     def add(self, column: Tensor) -> None:
         """Count a column that is in memory of its own."""
-        self._columns.append((StorageWeakRef(column.untyped_storage()), column.nbytes))  # type: ignore[no-untyped-call]
+        self._columns.append((StorageWeakRef(column.untyped_storage()), column.nbytes))
 
 
 @dataclass(frozen=True)
