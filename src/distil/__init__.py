@@ -15,7 +15,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:  # for type checkers and editors; the tests compare these names with _HOMES and _MODULES
     from distil import active_learning_strategies as active_learning_strategies
