@@ -170,7 +170,7 @@ def test_sheets_measure_the_accuracy_too(project, ok):
     for path in (project / "sheets").iterdir():
         path.write_text("damaged")
     fill("b.csv", ["cat", "dog", "cat"])
-    assert ok("answer", "p", "b.csv") == "1 rows recorded, 2 before, 0 blank\n"
+    assert ok("answer", "p", "b.csv") == "1 row recorded, 2 before, 0 blank\n"
 
 
 def test_a_sheet_in_random_order_is_a_random_sample(project, ok):

@@ -46,5 +46,5 @@ def act(given: dict[str, Any]) -> int:
         )
     if done["repeated"]:
         print_note(f"the sheet repeats {counted(done['repeated'], 'row')}; each row counts once")
-    print(f"{done['recorded']:,} rows recorded, {done['duplicates']:,} before, {done['blank']:,} blank")
+    print(f"{counted(done['recorded'], 'row')} recorded, {done['duplicates']:,} before, {done['blank']:,} blank")
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, optional_path, path_of, print_note
 from distil.cli.projects import judging_model, person, writing
-from distil.errors import argument
+from distil.errors import argument, counted
 
 if TYPE_CHECKING:
     from distil.labeling.events import Shown
@@ -145,7 +145,7 @@ def act(given: dict[str, Any]) -> int:
     if done["note"]:
         print_note(done["note"])
     print(
-        f"{len(done['ids']):,} items for {done['who']} in {done['out']}; then: distil answer {argument(given['project'])} "
+        f"{counted(len(done['ids']), 'item')} for {done['who']} in {done['out']}; then: distil answer {argument(given['project'])} "
         f"{argument(done['out'])}"
     )
     return 0
