@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from advice_certainty import CERTAINTY, certainty_files
+from advice_certainty import CERTAINTY, CERTAINTY_NOTES, certainty_files
 from advice_commands import COMMANDS, CONFIGURATIONS, EDITS, PROJECT, files, read
 from advice_faces import FACES
 from advice_inputs import FILES, INPUTS, LISTS, own_files
 from advice_left import LEFT
 from advice_models import MODELS, MORE, SELECTIONS, STATES
 from advice_own import OWN
-from advice_projects import PROJECTS, RECORDS, projects
+from advice_projects import PROJECT_NOTES, PROJECTS, RECORDS, projects
 from advice_tables import DATA, NOTES, TABLES, tables
 from advice_tasks import SHARDS, TASKS
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -602,8 +602,9 @@ def test_every_advice_is_followed_or_listed(here, case, capsys, monkeypatch):
             warnings.simplefilter("ignore")
             then()
     commands = [(advice, first, None, then) for advice, first, then in COMMANDS]
-    for advice, first, edit, then in [*commands, *EDITS, *FILES, *PROJECT, *LISTS, *TABLES, *RECORDS, *NOTES]:
-        note = (advice, first, edit, then) in NOTES
+    notes = [*NOTES, *CERTAINTY_NOTES, *PROJECT_NOTES]
+    for advice, first, edit, then in [*commands, *EDITS, *FILES, *PROJECT, *LISTS, *TABLES, *RECORDS, *notes]:
+        note = (advice, first, edit, then) in notes
         with case(advice), warnings.catch_warnings():
             warnings.simplefilter("always")
             assert cli.main(first) in ((0,) if note else (1, 2))

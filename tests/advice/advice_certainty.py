@@ -97,6 +97,24 @@ def skipped():
     return "c-skipped"
 
 
+EVALUATE = ["evaluate", "--probs", "c-certain.npy", "--labels"]
+FINISH = ["finish", "--probs", "c-certain.npy", "--labels", "c-random.csv", "--error", "0.1", "--out"]
+# A note's advice; the command that works and gives it; what a person does then; the command that no longer gives it.
+CERTAINTY_NOTES = [
+    (
+        "would break every promise made here, and so would a sheet of `distil evaluate` without its columns draw, draws",
+        [*EVALUATE, "c-random.csv"],
+        None,
+        [*EVALUATE, "c-uniform.csv"],
+    ),
+    (
+        "left to people (--rest, --project)",
+        [*FINISH, "c-done2.csv"],
+        None,
+        [*FINISH, "c-done3.csv", "--rest", "c-rest3.csv"],
+    ),
+]
+
 again = partial(evaluate, n=5, out="c-more.csv", force=True)
 
 # Advice in a message; the call that gives it; the call that follows it.

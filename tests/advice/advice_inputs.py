@@ -175,6 +175,24 @@ FILES = [
         ["forecast", "curves.csv"],
     ),
     (
+        "save the curve as a table with the columns labels and score, such as curve.csv",
+        ["forecast", "curve.npy"],
+        lambda: Path("curve.csv").write_text("labels,score\n10,0.5\n20,0.6\n"),
+        ["forecast", "curve.csv"],
+    ),
+    (
+        "got 0; drop the row of a model without labels",
+        ["forecast", "from_zero.csv"],
+        lambda: Path("from_zero.csv").write_text("labels,score\n10,0.5\n20,0.6\n"),
+        ["forecast", "from_zero.csv"],
+    ),
+    (
+        "keep the rows of one strategy, by its column 'strategy'",
+        ["forecast", "strategies.csv"],
+        lambda: Path("strategies.csv").write_text("labels,score,strategy\n10,0.5,badge\n20,0.6,badge\n"),
+        ["forecast", "strategies.csv"],
+    ),
+    (
         "save its sheet as CSV (UTF-8)",
         [*CORE, "--labeled", "book.csv"],
         lambda: Path("book.csv").write_text("id,label\n1,a\n"),
@@ -212,6 +230,9 @@ LISTS = [
 def own_files():
     """Write the files of ``FILES`` into the current directory."""
     Path("curves.csv").write_text("labels,score\n10,0.5\n10,0.6\n")
+    np.save("curve.npy", np.array([[10, 0.5], [20, 0.6]]))
+    Path("from_zero.csv").write_text("labels,score\n0,0.1\n10,0.5\n20,0.6\n")
+    Path("strategies.csv").write_text("labels,score,strategy\n10,0.5,badge\n20,0.6,badge\n10,0.4,core_set\n")
     with zipfile.ZipFile("book.csv", "w") as file:
         file.writestr("sheet.xml", "<a/>")
     Path("pictures/scan.foo").touch()

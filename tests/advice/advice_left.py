@@ -4,10 +4,14 @@ LEFT = {
     "it says what comes after a command that worked; the tests of these commands go on in that way": [
         "fill in the column label, then pass the sheet with --labels",
         " in X: fill in the column label, then pass it with --answers",
-        " (--rest)",
     ],
     "it needs another machine, server, account, network or disk than a test has": [
         "X cannot be written (X); try again when it can",
+        "X cannot be written to (X), and only be read, as by `distil project status`; check its permissions, or work on a copy",
+        "GPUs; choose device cpu",
+        "address is that of a Ray cluster; pass executor ray too (--executor ray)",
+        "all machines must see the pool and the shards at the same paths: write the shards to storage that they share",
+        "workers must see the output directory at that path: choose one on storage that all machines share (--output)",
         "X has version X, and this distil reads version X; install a newer distil",
         "X listed X of X tasks, as people changed them; try again",
         'X needs X, which is not installed: pip install "distil[X]"',
@@ -76,7 +80,6 @@ LEFT = {
     ],
     "it is a note next to a result, on how to go on": [
         "Waiting for answers. When they are there: distil resume X",
-        "X items for X in X; then: distil answer X X",
         "X of X items, drawn at random, were compared with all (--rows)",
         "X of class X, so the linear head answers this class everywhere; label examples of another class",
         "X. Continue with: distil resume X",

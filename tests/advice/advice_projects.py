@@ -7,16 +7,21 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+import openpyxl
+import pandas as pd
 from advice_tables import MINE, TEST, X, text
 from torch import nn
 
 import distil
 from distil.cli.next import next_
+from distil.cli.project_classes import classes as project_classes
 from distil.cli.resume import resume
 from distil.labeling import workbook_sheets
 from distil.labeling.events import Event
+from distil.labeling.exchange import export_labels
 from distil.labeling.learning import ProjectLearner
 from distil.labeling.project import Project
 from distil.system.files import data_folder
@@ -81,6 +86,25 @@ def sheet(name, **cells):
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def below(name):
+    """Write a sheet below a row with a title."""
+    text(name, f"my labels,,,,,\n{Path('sheet.csv').read_text()}")
+
+
+def handed(name, out, n, **cells):
+    """Hand out a sheet of a project, and write these cells into all its rows."""
+    next_(name, n, out=out, who="ann", strategy="random_sampling")
+    if out.endswith(".csv"):
+        pd.read_csv(out, dtype=str).assign(**cells).to_csv(out, index=False)
+        return
+    book = openpyxl.load_workbook(out)
+    columns = {column[0].value: column[1:] for column in book.active.columns}
+    for column, value in cells.items():
+        for cell in columns[column]:
+            cell.value = value
+    book.save(out)
 
 
 def swapped(name):
@@ -258,20 +282,62 @@ PROJECTS = [
     ("others can read the key", lambda: trusted(0o644), renewed),
     (
         "ask for fewer items, or write .csv",
-        lambda: pictures(1),
-        lambda: next_(project("pictured", "photos"), 1, out="photos_sheet.csv", who="ann", strategy="random_sampling"),
+        lambda: limited("_MOST_BYTES", 1, lambda: pictures("photos_sheet.xlsx")),
+        lambda: pictures("photos_sheet.csv"),
+    ),
+    (
+        "a workbook holds 1 rows; write .csv, .jsonl or .parquet",
+        lambda: limited("MOST_ROWS", 1, lambda: export("few", "rows.xlsx")),
+        lambda: [export("few", f"rows.{ending}") for ending in ("csv", "jsonl", "parquet")],
+    ),
+    (
+        "and workbooks take at most 32,767 in a cell; write .jsonl or .parquet",
+        lambda: export("long", "long.xlsx"),
+        lambda: [export("long", f"whole.{ending}") for ending in ("jsonl", "parquet")],
+    ),
+    (
+        "and readers of csv take at most 131,072 in a cell; write .jsonl or .parquet",
+        lambda: export("long", "long.csv"),
+        lambda: [export("long", f"uncut.{ending}") for ending in ("jsonl", "parquet")],
+    ),
+    (
+        "the files are gone; the first: 'a.png'; put them back",
+        lambda: (photos("back"), Path("back_photos").rename("elsewhere"), export("back", "back_out", "huggingface")),
+        lambda: (Path("elsewhere").rename("back_photos"), export("back", "back_out", "huggingface")),
+    ),
+    (
+        "add the folder to which they moved, or export to .csv, .jsonl or .parquet",
+        lambda: (photos("moves"), Path("moves_photos").rename("there"), export("moves", "moves_out", "huggingface")),
+        lambda: (
+            export("moves", "moves.csv"),
+            opened("moves", lambda found: found.add("there")),
+            export("moves", "moves_out", "huggingface"),
+        ),
     ),
 ]
 
 
-def pictures(most):
-    """Write a sheet with pictures as if they could have at most as many bytes."""
-    before = workbook_sheets._MOST_BYTES
-    workbook_sheets._MOST_BYTES = most
-    try:
-        next_(project("pictured", "photos"), 1, out="photos_sheet.xlsx", who="ann", strategy="random_sampling")
-    finally:
-        workbook_sheets._MOST_BYTES = before
+def pictures(out):
+    """Write a sheet of one image."""
+    next_(project("pictured", "photos"), 1, out=out, who="ann", strategy="random_sampling")
+
+
+def limited(name, most, write):
+    """Write a workbook as if this limit of workbooks were lower."""
+    with mock.patch.object(workbook_sheets, name, most):
+        write()
+
+
+def export(name, path, *options):
+    """Export the labels of a project."""
+    return opened(name, lambda found: export_labels(found, path, *options))
+
+
+def photos(name):
+    """Make a project of a folder with one image, which has a label."""
+    Path(f"{name}_photos").mkdir()
+    shutil.copy("pictures/a.png", f"{name}_photos")
+    project(name, f"{name}_photos", said=[label("a.png", "a")])
 
 
 def nameless_photo():
@@ -398,6 +464,60 @@ RECORDS = [
         lambda: doubled("doubled.csv", "a"),
         ["answer", "sheets", "doubled.csv"],
     ),
+    (
+        "remove the title and other rows above them",
+        ["answer", "sheets", "below.csv"],
+        lambda: sheet("below.csv", label="a"),
+        ["answer", "sheets", "below.csv"],
+    ),
+    (
+        "fill in the name of the person who answered",
+        ["answer", "sheets", "unsigned.csv"],
+        lambda: sheet("unsigned.csv", label="a"),
+        ["answer", "sheets", "unsigned.csv"],
+    ),
+    (
+        "write that as its id, as text",
+        ["answer", "twins", "twins_saved.csv"],
+        None,
+        ["answer", "twins", "twins.csv"],
+    ),
+    (
+        "or ask for a workbook (--out sheet.xlsx), which keeps ids as they are",
+        ["answer", "twins", "twins_saved.csv"],
+        lambda: handed("twins", "twins.xlsx", 1, label="a"),
+        ["answer", "twins", "twins.xlsx"],
+    ),
+    (
+        "ask for a workbook (--out sheet.xlsx), which keeps them apart",
+        ["answer", "alike", "same_names.csv"],
+        lambda: handed("alike", "same_names.xlsx", 3, label="1"),
+        ["answer", "alike", "same_names.xlsx"],
+    ),
+    (
+        "or rename the classes (distil project classes --rename), and write their new names",
+        ["answer", "alike", "same_names.csv"],
+        lambda: (
+            project_classes("alike", rename=["1=one", "01=two"]),
+            pd.read_csv("same_names.csv", dtype=str).assign(label="one").to_csv("same_names.csv", index=False),
+        ),
+        ["answer", "alike", "same_names.csv"],
+    ),
+]
+# A note's advice; the command that works and gives it; what a person does then; the command that no longer gives it.
+PROJECT_NOTES = [
+    (
+        "alike in a .csv file; a workbook keeps them apart (--out sheet.xlsx)",
+        ["next", "noted", "--n", "1", "--out", "noted.csv"],
+        None,
+        ["next", "noted", "--n", "1", "--out", "noted.xlsx"],
+    ),
+    (
+        "1 item for zoe in handed.csv; then: distil answer noted handed.csv",
+        ["next", "noted", "--n", "1", "--who", "zoe", "--out", "handed.csv"],
+        lambda: pd.read_csv("handed.csv", dtype=str).assign(label="01").to_csv("handed.csv", index=False),
+        ["answer", "noted", "handed.csv"],
+    ),
 ]
 
 
@@ -428,3 +548,15 @@ def projects():
     swapped("swapped.csv")
     sheet("both.csv", label="a", answer="skip")
     doubled("doubled.csv", "a", "b")
+    below("below.csv")
+    sheet("unsigned.csv", label="a", who="")
+    text("twins_items.csv", "id,text\n007,one\n7,one\n008,one\n8,one\n")
+    project("twins", "twins_items.csv")
+    handed("twins", "twins.csv", 3, label="a")
+    sheet_of_numbers = pd.read_csv("twins.csv", dtype=str)
+    sheet_of_numbers.assign(id=sheet_of_numbers["id"].str.lstrip("0")).to_csv("twins_saved.csv", index=False)
+    for name in ("alike", "noted"):
+        project(name, "listed.csv", classes=["1", "01"])
+    handed("alike", "same_names.csv", 3, label="1")
+    text("long.jsonl", json.dumps({"id": "0", "text": "long " * 30_000}))
+    project("long", "long.jsonl", said=[label("0", "a")])

@@ -172,6 +172,16 @@ SHARDS = [
         lambda: into(shards="several", rows_per_shard=4096),
     ),
     (
+        "executor, workers and address share out shards; pass their folder too (--shards)",
+        lambda: into(out="one.npy", executor="serial"),
+        lambda: into(shards="several", executor="serial"),
+    ),
+    (
+        "and workers is 2; leave one of them out",
+        lambda: from_shards(shards=both(), executor="serial", workers=2),
+        lambda: (from_shards(shards=both(), executor="serial"), from_shards(shards=both(), workers=2)),
+    ),
+    (
         "pass them too (--shards)",
         lambda: from_shards(embeddings=both(), executor="serial"),
         lambda: from_shards(shards=both(), executor="serial"),

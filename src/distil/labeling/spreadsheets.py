@@ -56,7 +56,7 @@ class ClassNames:
             raise InvalidInput(
                 f"the label {label!r} may be the class {' or '.join(map(repr, sorted(may_be)))}, because a spreadsheet program "
                 "saves these names alike; ask for a workbook (--out sheet.xlsx), which keeps them apart, or "
-                "rename a class (distil project classes --rename)"
+                "rename the classes (distil project classes --rename), and write their new names"
             )
         return found or meant(label, self._known.values())
 
