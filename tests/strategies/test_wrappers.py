@@ -84,8 +84,8 @@ def test_prefilter_chooses_among_the_largest_scores():
     short = sorted(range(90), key=lambda i: MARGIN[i])[:12]
     found = select_from(Prefilter(CoreSet(), MarginSampling(), factor=3), 4, probs=PROBS, embeddings=X)
     x = X.double().numpy()
-    assert found.tolist()[0] == select_from(CoreSet(), 1, embeddings=X, candidates=short).tolist()[0]
-    expected = found.tolist()[:1]
+    expected = found.tolist()[:1]  # a first pick without labeled examples is any of them
+    assert expected[0] in short
     for _ in range(3):
         expected.append(max(short, key=lambda i: min(np.linalg.norm(x[i] - x[j]) for j in expected)))
     assert found.tolist() == expected
