@@ -134,8 +134,7 @@ def foreign(folder, made):
         run.append({"event": "trained", "round": 0, "weights": "weights-000.safetensors", "sha256": EMPTY})
         run.append({"event": "evaluated", "round": 0, "labels": 2, **dict.fromkeys(METRICS, 0.5)})
         run.append({"event": "finished", "model": "model.safetensors", "sha256": EMPTY})
-        for step in ("train", "evaluate"):
-            run.time(round=0, step=step, seconds=0.5)
+        run.time(round=0, step="train", seconds=0.5)
 
 
 def everything():
