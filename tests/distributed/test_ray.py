@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -177,10 +178,10 @@ def encode(texts):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-def test_two_nodes_give_the_results_of_one_process(cluster, tmp_path, monkeypatch):
+def test_two_nodes_give_the_results_of_one_process(cluster, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
-    # Shards of embeddings: the worker of one is killed, and what was complete is not embedded again.
+    # Shards of embeddings: the worker of one is killed, and every text is embedded once.
     monkeypatch.syspath_prepend(tmp_path)
     Path("model_of_ray.py").write_text(MODEL)
     Path("texts.csv").write_text("id,text\n" + "".join(f"{i},t{i}\n" for i in range(9000)))
@@ -189,9 +190,6 @@ def test_two_nodes_give_the_results_of_one_process(cluster, tmp_path, monkeypatc
     assert Path("killed").exists()
     assert read_column("emb").values[:, 0].tolist() == list(range(9000))
     assert len(Path("calls").read_text().split()) == 9000
-    Path("emb/00002.npy").unlink()
-    found = embed_shards("texts.csv", "model_of_ray:encode", "emb", rows_per_shard=4096, executor=RayExecutor())
-    assert found.made == 808
 
     # Whole runs, by the command.
     document = {
@@ -208,15 +206,26 @@ def test_two_nodes_give_the_results_of_one_process(cluster, tmp_path, monkeypatc
         one, two = (Path(output, name, "0", "events.jsonl").read_bytes() for output in ("one", "two"))
         assert one == two
 
-    # Selections: one node is killed in the middle, then one actor twice.
+    # Selections: one node is killed in the middle, then one actor.
     pool_in_shards()
 
     def kill_node(actors):
         cluster.remove_node(cluster.second, allow_graceful=False)
 
-    for name, faults in (("core_set", {5: kill_node}), ("badge", {6: kill_actor, 11: kill_actor})):
+    for name, faults in (("core_set", {5: kill_node}), ("badge", {9: kill_actor})):
         expected = pick_from_shards(strategy_named(name), 40, "pool", Serial(), seed=1)
         assert expected.traffic.rounds > max(faults)
         found = pick_from_shards(strategy_named(name), 40, "pool", Faulty(faults), seed=1)
         assert found.picks.rows == expected.picks.rows
         assert found.picks.scores == expected.picks.scores
+
+    # A command of its own joins the cluster by its address, leaves it, and prints its document alone.
+    sys.modules["ray"].shutdown()
+    before = signal.getsignal(signal.SIGTERM)
+    command = ["select", "--shards", "pool", "--strategy", "badge", "--n", "40", "--seed", "1", "--json"]
+    capsys.readouterr()
+    assert main([*command, "--executor", "ray", "--address", cluster.address]) == 0
+    picks = json.loads(capsys.readouterr().out)["picks"]
+    assert [int(pick["id"]) for pick in picks] == expected.picks.rows
+    assert not sys.modules["ray"].is_initialized()
+    assert signal.getsignal(signal.SIGTERM) == before
