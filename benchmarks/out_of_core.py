@@ -126,8 +126,9 @@ def main(argv: list[str]) -> None:
     )
     write(
         "out_of_core",
-        f"# Selections from mapped shards\n\n`python -m benchmarks out_of_core {' '.join(map(str, sizes))}`: {PICKS:,} rows of "
-        f"mapped shards with {D} embeddings and {C} probabilities a row in float16, with `--memory {memory / 1e9:g}GB`, in one "
+        "# Selections from mapped shards\n\n"
+        f"`python -m benchmarks out_of_core {' '.join(map(str, sizes))} --memory {memory}`: {PICKS:,} rows "
+        f"of mapped shards with {D} embeddings and {C} probabilities a row in float16, with `--memory {memory / 1e9:g}GB`, in one "
         "process. Private memory is that beyond the start of the process. The last columns count the rows read, in passes over the "
         "pool. One pass reads and converts the embeddings and does nothing else.\n\n"
         + "\n".join([head, *table, "", *growth]),
