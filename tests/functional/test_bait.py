@@ -29,7 +29,7 @@ def factors(p, h):
     )
 
 
-def brute(p, h, n, labeled=None, ridge=1.0, oversample=2):
+def brute(p, h, n, labeled=None, ridge=1.0, oversample=2, candidates=None):
     """Every candidate's trace from the inverse of the whole matrix; near-equal ones go to the smaller row."""
     v = factors(p, h)
     known = factors(*labeled) if labeled is not None else v[:0]
@@ -46,9 +46,9 @@ def brute(p, h, n, labeled=None, ridge=1.0, oversample=2):
         falls = trace(picks) - traces
         return int(np.flatnonzero(falls >= falls.max() - 1e-9 * abs(falls.max()) - 1e-13 * trace([]))[0])
 
-    picks = []
-    for _ in range(min(len(p), oversample * n)):
-        left = [j for j in range(len(p)) if j not in picks]
+    picks, choices = [], range(len(p)) if candidates is None else candidates
+    for _ in range(min(len(choices), oversample * n)):
+        left = [j for j in choices if j not in picks]
         picks.append(left[best([[*picks, j] for j in left])])
     while len(picks) > n:
         rows = sorted(picks, reverse=True)
@@ -180,6 +180,17 @@ def test_options_are_the_brute_force():
             ridge,
             oversample,
         )
+
+
+def test_candidates_are_compared_by_the_information_of_all_rows():
+    for seed, known in itertools.product(range(3), [0, 5]):
+        p, h = pool(25, 3, 4, seed=seed)
+        labeled = pool(known, 3, 4, seed=seed + 50) if known else None
+        candidates = [0, 3, 4, 8, 11, 12, 19, 20, 24]
+        rows = bait(p, h, 3, labeled=labeled, candidates=torch.tensor(candidates))
+        assert rows.tolist() == brute(p, h, 3, labeled, candidates=candidates), (seed, known)
+    every = bait(p, h, 9, candidates=torch.tensor(candidates)).tolist()
+    assert sorted(every) == candidates
 
 
 def test_rows_without_information_come_last():

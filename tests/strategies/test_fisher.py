@@ -9,6 +9,7 @@ from distil.functional.bait import bait
 from distil.rng import Rng
 from distil.signals import Embedding, Logits, Signals
 from distil.strategies import BAIT
+from distil.strategies import fisher as module
 from distil.strategies.base import Sets
 
 
@@ -35,6 +36,24 @@ def test_the_labeled_set_counts_and_is_optional():
     without = BAIT().select(Sets(pool=pool), 6, Rng(0)).tolist()
     assert without == bait(*arrays(pool), 6).tolist()
     assert BAIT().select(Sets(pool=pool, labeled=labeled), 6, Rng(0)).tolist() != without
+
+
+def test_big_pools_are_picked_among_random_candidates(monkeypatch):
+    pool = table(60, 0, first_id=100)
+    monkeypatch.setattr(module, "_WORK", 30 * 6 * (2**2 + 8) * (5 + 400))  # 30 candidates for 6 picks, of 3 classes
+    found = BAIT().select(Sets(pool=pool), 3, Rng(0))
+    assert found.notes == ("picked among 30 random candidates of the 60 examples",)
+    assert found.tolist() == BAIT(candidates=30).select(Sets(pool=pool), 3, Rng(0)).tolist()
+    assert {tuple(BAIT().select(Sets(pool=pool), 3, Rng(seed))) for seed in range(5)} != {tuple(found)}
+    assert BAIT().select(Sets(pool=pool), 5, Rng(0)).notes == ("picked among 20 random candidates of the 60 examples",)
+    exact = (bait(*arrays(pool), 3) + 100).tolist()
+    for strategy in (BAIT(candidates=60), BAIT(candidates=1000)):
+        found = strategy.select(Sets(pool=pool), 3, Rng(0))
+        assert (found.tolist(), found.notes) == (exact, ())
+    assert len(set(BAIT(candidates=2).select(Sets(pool=pool), 3, Rng(0)))) == 3
+    assert BAIT(likelihood="binary").select(Sets(pool=pool), 3, Rng(0)).notes == (
+        "picked among 40 random candidates of the 60 examples",
+    )
 
 
 def test_invalid_parameters():

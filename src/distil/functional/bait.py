@@ -46,6 +46,7 @@ def bait(
     labeled: tuple[Tensor, Tensor] | None = None,
     ridge: float = 1.0,
     oversample: int = 2,
+    candidates: Tensor | None = None,
 ) -> Tensor:
     """Pick rows whose Fisher information makes tr(A F) small: pick too many greedily, then drop the least useful.
 
@@ -69,21 +70,24 @@ def bait(
         labeled: Probabilities (M, C) and embeddings (M, D) of the labeled set; default: no labeled set.
         ridge: Scale of the prior, above 0.
         oversample: Number of rows picked before any is dropped, as a multiple of n; at least 1.
+        candidates: Distinct rows that may be picked, (R,), R at least n, in ascending order; default: all. F is that of all rows.
 
     Returns:
         (n,) distinct rows in pick order; ties go to the smaller row, which is picked first and dropped last.
 
     Raises:
-        InvalidInput: The matrices, 16 ((C D)^2 + N C^2) bytes, take more than ``MEMORY``.
+        InvalidInput: The matrices, 16 ((C D)^2 + R C^2) bytes for R candidates, take more than ``MEMORY``.
 
-    Cost: O(N (C D)^2 + (C D)^3) once, then O(N C^2 (C + D) + C (C D)^2) for each of the ``oversample`` n picks, and the same with n
-    in place of N for each row that is dropped. Memory: little more than 16 ((C D)^2 + N C^2) bytes.
+    Cost: O(N (C D)^2 + (C D)^3) once, then O(R C^2 (C + D) + C (C D)^2) for each of the ``oversample`` n picks, and the same with n
+    in place of R for each row that is dropped. Memory: little more than 16 ((C D)^2 + R C^2 + N D) bytes.
 
     >>> probs = torch.tensor([[0.5, 0.5], [0.9, 0.1], [0.5, 0.5]])
     >>> bait(probs, torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), 2).tolist()
     [0, 2]
     """
-    return bait_with_gains(probs, embeddings, n, labeled=labeled, ridge=ridge, oversample=oversample).rows
+    return bait_with_gains(
+        probs, embeddings, n, labeled=labeled, ridge=ridge, oversample=oversample, candidates=candidates
+    ).rows
 
 
 def bait_with_gains(
@@ -94,24 +98,26 @@ def bait_with_gains(
     labeled: tuple[Tensor, Tensor] | None = None,
     ridge: float = 1.0,
     oversample: int = 2,
+    candidates: Tensor | None = None,
 ) -> RowsWithGains:
     """The rows that ``bait`` picks, and how much each lowered tr(A F) when it was picked; arguments and cost as ``bait``."""
-    _check_memory(len(probs), probs.shape[1], embeddings.shape[1])
-    w, h = _residual_factors(probs), embeddings.double()
-    known, known_h = (w[:0], h[:0]) if labeled is None else (_residual_factors(labeled[0]), labeled[1].double())
+    rows = torch.arange(len(probs), device=probs.device) if candidates is None else candidates
+    _check_memory(len(rows), probs.shape[1], embeddings.shape[1])
+    h = embeddings.double()
+    known, known_h = (probs[:0], h[:0]) if labeled is None else (labeled[0], labeled[1].double())
     e = exponent(max(largest(h), largest(known_h)))
     h, known_h = times_two_to(h, -e), times_two_to(known_h, -e)
-    fisher, sum_known = _information(w, h), _information(known, known_h)
+    fisher, sum_known = _information(probs, h), _information(known, known_h)
     fisher.add_(sum_known).div_(len(h) + len(known_h))
     # Only the ratio of the prior to the information of rows matters. The larger of the two is kept near 1.
     prior = max(number_times_two_to(ridge, -2 * e), _LEAST_RIDGE)
     unit = 1 / max(1.0, prior)
     scale = math.sqrt(unit / (len(known_h) + n))
-    start = _factor(known, known_h * scale, sum_known * scale**2, min(1.0, prior))
-    trace = _Trace(w, h * (scale * math.sqrt(n)), start, fisher)
+    start = _factor(_residual_factors(known), known_h * scale, sum_known * scale**2, min(1.0, prior))
+    trace = _Trace(_residual_factors(probs[rows]), h[rows] * (scale * math.sqrt(n)), start, fisher)
     picks: list[int] = []
     gains: list[float] = []
-    while len(picks) < min(len(h), oversample * n):
+    while len(picks) < min(len(rows), oversample * n):
         pick, gain = trace.best(picks)
         picks.append(pick)
         gains.append(gain * unit)
@@ -120,7 +126,8 @@ def bait_with_gains(
     while len(picks) > n:
         at = _drop_one(trace, picks)
         del picks[at], gains[at]
-    return RowsWithGains(torch.tensor(picks, dtype=torch.long), torch.tensor(gains, dtype=torch.float64))
+    picked = torch.tensor(picks, dtype=torch.long)
+    return RowsWithGains(picked if candidates is None else candidates[picked], torch.tensor(gains, dtype=torch.float64))
 
 
 def _drop_one(trace: _Trace, picks: list[int]) -> int:
@@ -370,16 +377,19 @@ def _orthogonal(s: Tensor, x: Tensor) -> Tensor:
     return x[:, 1:] - s[:, 1:, None] * total[:, None]
 
 
-def _information(w: Tensor, h: Tensor) -> Tensor:
+def _information(probs: Tensor, h: Tensor) -> Tensor:
     """The sum of W^T W (x) h h^T over rows, ((C - 1) D, (C - 1) D)."""
-    n_rows, width = w.shape[1], h.shape[1]
+    n_rows, width = probs.shape[1] - 1, h.shape[1]
     total = h.new_zeros(n_rows, width, n_rows, width)
     step = max(1, BLOCK_BYTES // (8 * n_rows * max(n_rows, width)))
-    for ws, hs in zip(w.split(step), h.split(step), strict=True):
+    for ps, hs in zip(probs.split(step), h.split(step), strict=True):
+        ws = _residual_factors(ps)
         squares = ws.mT @ ws
-        for c in range(n_rows):
-            weighted = squares[:, c, :, None] * hs[:, None, :]  # (m, C - 1, D)
-            total[c] += (hs.T @ weighted.flatten(1)).view(width, n_rows, width)
+        for c in range(n_rows):  # the blocks above the diagonal
+            weighted = squares[:, c, c:, None] * hs[:, None, :]  # (m, C - 1 - c, D)
+            total[c, :, c:] += (hs.T @ weighted.flatten(1)).view(width, -1, width)
+    for c, d in itertools.combinations(range(n_rows), 2):
+        total[d, :, c] = total[c, :, d].mT
     return total.view(n_rows * width, n_rows * width)
 
 

@@ -154,7 +154,7 @@ def _herded(
 ) -> Selection:
     """The picks by herding among the embeddings ``x`` of the pool, given those of the labeled set."""
     most = max(_FEWEST, _FEWEST_EACH * n, _PAIRS // len(x)) if candidates is None else max(n, candidates)
-    rows, notes = _sample(len(x), most, rng.child("candidates")), []
+    rows, notes = random_rows(len(x), most, rng.child("candidates")), []
     if rows is not None:
         kept = "; in our measurements, as many kept 95 to 98 % of the coverage" if candidates is None else ""
         notes.append(f"picked among {most:,} random candidates of the {len(x):,} examples{kept}")
@@ -164,7 +164,7 @@ def _herded(
     if width is None:
         everything = torch.cat([x, labeled.to(x.dtype)]) if len(labeled) else x
         k = max(1, round(len(x) / (len(labeled) + n)))
-        width = neighbor_width(everything, k, _sample(len(everything), _SAMPLE, rng.child("width")))
+        width = neighbor_width(everything, k, random_rows(len(everything), _SAMPLE, rng.child("width")))
     found = herding(x, n, width, weights=weights, labeled=labeled, candidates=rows)
     total = len(x) if weights is None or not bool(weights.any()) else float(weights.sum() / weights.max())
     reasons = sentences(
@@ -183,6 +183,6 @@ def _shortened(x: Tensor, labeled: Tensor) -> tuple[Tensor, Tensor, str]:
     return short, short_labeled, note
 
 
-def _sample(n_rows: int, n: int, rng: Rng) -> Tensor | None:
+def random_rows(n_rows: int, n: int, rng: Rng) -> Tensor | None:
     """``n`` random rows in ascending order; None for all rows where there are no more."""
     return None if n >= n_rows else torch.randperm(n_rows, generator=rng.torch())[:n].sort().values
