@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -137,7 +137,8 @@ class Head:
     def picks(self, strategy: str | Strategy, labeled: list[int], n: int, turn: int) -> list[int]:
         """The examples that the strategy queries in a round."""
         probs, rng = self._logits(self._x).softmax(1).numpy(), 1000 * self._seed + turn
-        return select_from(strategy, n, labeled=labeled, rng=rng, embeddings=self._features, probs=probs).tolist()
+        known = dict(zip(labeled, self._y[labeled].tolist(), strict=True))
+        return select_from(strategy, n, labeled=known, rng=rng, embeddings=self._features, probs=probs).tolist()
 
     def score(self, balanced: bool) -> float:
         """The accuracy, or balanced accuracy, on the test set."""
@@ -153,6 +154,7 @@ def curve(
     *,
     rounds: int = ROUNDS,
     balanced: bool = False,
+    start: Sequence[int] = (),
 ) -> dict[str, Any]:
     """The score after each round of one run.
 
@@ -163,15 +165,17 @@ def curve(
         seed: The seed of the run.
         rounds: Number of rounds.
         balanced: Whether the score is balanced accuracy.
+        start: The rows that are labeled before the first round.
     """
     head = Head(rows, seed)
-    labeled: list[int] = []
-    scores = []
+    labeled, scores = list(start), []
+    if labeled:
+        head.fit(labeled)
     for turn in range(rounds):
         labeled += head.picks(strategy, labeled, n, turn)
         head.fit(labeled)
         scores.append(head.score(balanced))
-    return {"scores": scores}
+    return {"scores": scores, "labeled": labeled}
 
 
 def run(rows: Rows, strategy: str, per_class: int, seed: int, balanced: bool) -> dict[str, Any]:
