@@ -14,7 +14,7 @@ SCRIPT := (echo '"use strict"; (() => {'; cat $(PAGE)/figures.js $(PAGE)/section
 # The modules of the labeling page.
 MODULES := src/distil/labeling/page
 
-.PHONY: demo test fast slow lint lint-js coverage docs bench clean
+.PHONY: demo test fast slow fuzz lint lint-js coverage docs bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +55,11 @@ test: lint
 
 slow: $(VENV)/.ray $(VENV)/.docs
 	$(BIN)/python -m pytest -n auto -m slow
+
+# Ten minutes. The inputs follow the coverage of the code where atheris can be installed, and are random changes elsewhere.
+fuzz: $(VENV)/.dev
+	$(PIP) atheris || echo "atheris could not be installed" >&2
+	$(BIN)/python -m benchmarks fuzz
 
 # Lines and branches that the ordinary tests do not reach, on the terminal and in htmlcov/. A report, not a gate.
 coverage: $(VENV)/.dev
