@@ -49,7 +49,14 @@ CONTENTS = {
     ],
     "Move here": ["docs/moving", "docs/coming-from-distil", "docs/coming-from-deepal"],
     "Reference": [],  # the pages of API
-    "Background": ["docs/faq", "docs/glossary", "docs/architecture", "docs/performance", "benchmarks/README"],
+    "Background": [
+        "docs/faq",
+        "docs/glossary",
+        "docs/trust",
+        "docs/architecture",
+        "docs/performance",
+        "benchmarks/README",
+    ],
     "The project": ["CHANGELOG", "CONTRIBUTING", "SECURITY"],
 }
 

@@ -140,15 +140,14 @@ def routes(folder: Path) -> Made:
 
 ADDRESSES = (
     "/",
-    "/static/page.js",
+    "/static/main.js",
     "/api/project",
-    "/api/search?text=a&label=cat&state=open&n=5",
+    "/api/search?q=a&label=cat&state=open&n=5",
     "/api/history?n=3",
     "/api/progress",
     "/api/map",
-    "/api/items?ids=t0&ids=t1",
-    "/api/text?item=t0",
-    "/item/0?size=small",
+    "/api/items?places=0,1",
+    "/api/text?place=0",
 )
 
 
@@ -163,7 +162,7 @@ def _posts() -> list[bytes]:
         },
         "/api/take": {"tab": tab, "ids": ["t1"]},
         "/api/grid": {"tab": tab, "n": 2},
-        "/api/bulk": {"tab": tab, "key": key, "places": [0, 1], "verb": "label", "label": "cat"},
+        "/api/bulk": {"tab": tab, "key": key, "places": [0, 1], "do": "label", "label": "cat"},
         "/api/links": {"who": "ben"},
     }
     return [f"POST {path}\n{json.dumps(body)}".encode() for path, body in bodies.items()]
