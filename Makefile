@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows what distil does, `make test` runs every ordinary check. Both set up .venv by themselves.
 # Tests have three tiers. `make fast`, before a commit: at most 90 s. `make test`, before a push: at most 5 minutes on two
-# cores. `make slow`, what is marked slow (kills, fuzzing, browsers, the site, real data at length): at most 15 minutes.
+# cores. `make slow`, what is marked slow (kills, fuzzing, browsers, real data at length): at most 15 minutes.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ SCRIPT := (echo '"use strict"; (() => {'; cat $(PAGE)/figures.js $(PAGE)/section
 # The modules of the labeling page.
 MODULES := src/distil/labeling/page
 
-.PHONY: demo test fast slow fuzz lint lint-js coverage docs bench clean
+.PHONY: demo test fast slow label-studio fuzz lint lint-js coverage docs bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -53,7 +53,7 @@ fast: lint
 test: lint
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-slow: $(VENV)/.ray $(VENV)/.docs
+slow: $(VENV)/.ray
 	$(BIN)/python -m pytest -n auto -m slow
 
 # Ten minutes. The inputs follow the coverage of the code where atheris can be installed, and are random changes elsewhere.
@@ -61,13 +61,22 @@ fuzz: $(VENV)/.dev
 	$(PIP) atheris || echo "atheris could not be installed" >&2
 	$(BIN)/python -m benchmarks fuzz
 
+# Some 1 GB, for the slow test of Label Studio alone, which skips, and says so, without it.
+label-studio: .benchmarks/label-studio/complete
+
+.benchmarks/label-studio/complete:
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check "label-studio>=1.23,<2"
+	touch $@
+
 # Lines and branches that the ordinary tests do not reach, on the terminal and in htmlcov/. A report, not a gate.
 coverage: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -m "not slow" --cov --cov-report=term --cov-report=html
 
-# The site, in build/site. Warnings are errors.
-docs: $(VENV)/.docs
-	$(BIN)/python scripts/site.py
+# The site, in build/site, built and then opened in a browser. Warnings are errors.
+docs: $(VENV)/.dev $(VENV)/.docs
+	$(BIN)/python -m pytest -n 0 -m slow tests/test_site.py
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[docs]"

@@ -352,11 +352,11 @@ def test_interrupted(swept):
 
 @pytest.mark.parametrize(
     ("strategies", "every"),
-    [(["random_sampling", "margin_sampling"], 3), (["badge"], 11), (["core_set"], 11)],
+    [(["random_sampling", "margin_sampling"], 7), (["badge"], 13), (["core_set"], 13)],
     ids=["random_sampling+margin_sampling", "badge", "core_set"],
 )
 def test_killed_at_touches_of_the_disk(swept, strategies, every):
-    """Before and after syncs, namings and removals of any file, and in the middle of lines: at every third, or eleventh, time."""
+    """Before and after syncs, namings and removals of any file, and in the middle of lines: at every seventh, or 13th, time."""
     configuration = document(strategies, patience=1)
     configuration["dataset"]["validation_points"] = 50
     found = swept(configuration, every=every)

@@ -116,10 +116,12 @@ def check_same_ids(value: object, ids: Sequence[Any], what: str, others: str) ->
         what: The caller's name for the value.
         others: The caller's name for the other rows.
     """
+    if own_index(value) is None:
+        return
     names = list(map(as_name, ids))
     check_same_order(value, names, what, others)
-    own = row_names(value) or []
-    strange = [name for name in own if as_name(name) not in {*names}]
+    own, known = row_names(value) or [], {*names}
+    strange = [name for name in own if as_name(name) not in known]
     comparable = len(strange) < len(own) or not {*map(_type_of, own)}.isdisjoint(map(_type_of, ids))
     if strange and comparable:
         shown = ", ".join(map(repr, ids[:_SHOWN])) + (", ..." if len(ids) > _SHOWN else "")

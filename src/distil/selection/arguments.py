@@ -34,6 +34,7 @@ from distil.data.frames import (
     check_same_ids,
     check_same_order,
     names_in_index,
+    own_index,
     row_names,
     without_index,
 )
@@ -277,6 +278,8 @@ def costs_of(costs: Any, reader: IdReader) -> Tensor:  # noqa: ANN401 - any argu
 
 def check_index_of_costs(costs: Any, reader: IdReader) -> None:  # noqa: ANN401 - any argument of a caller
     """Refuse costs in a Series whose index has other ids than the pool, or has them in another order."""
+    if own_index(costs) is None:
+        return
     if isinstance(reader.data, Rows):
         check_rows_match({"data": reader.data.original, "costs": costs})
     if reader.names is None:

@@ -69,6 +69,7 @@ export function tabName() {
 export class Outbox {
   #kept = [];
   #flying = false;
+  #lost = false; // whether the connection was lost since the last request began
   #timer = 0;
   #failures = 0; // since the last try that did not fail
   #most = MOST;
@@ -85,7 +86,10 @@ export class Outbox {
     this.hooks = hooks;
     this.#read();
     for (const sign of ["online", "focus"]) addEventListener(sign, () => this.again());
-    addEventListener("offline", () => this.flush()); // says so at once
+    addEventListener("offline", () => {
+      this.#lost = true;
+      this.flush(); // says so at once
+    });
   }
 
   /** Try at once, if the last try failed; there is a sign that the server may be reached. */
@@ -112,8 +116,10 @@ export class Outbox {
     this.#flying = true;
     clearTimeout(this.#timer);
     try {
-      do await this.#fly();
-      while (this.#kept.length > 0);
+      do {
+        this.#lost = false;
+        await this.#fly();
+      } while (this.#kept.length > 0 || this.#lost);
       this.#failures = 0;
       this.hooks.state({ state: "saved", text: "Saved" });
     } catch (error) {
