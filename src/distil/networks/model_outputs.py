@@ -164,9 +164,8 @@ class ModelOutputs:
         if head.layer is None:
             return []
         with attributes_kept(self._module):
-            for (
-                layer
-            ) in self._module.modules():  # the graph of the last pass holds the statistics of normalization layers
+            # The graph of the last pass holds the statistics of normalization layers, so copies are updated here.
+            for layer in self._module.modules():
                 layer._buffers.update({name: b if b is None else b.clone() for name, b in layer._buffers.items()})
             set_mode(self._module, training=True)
             return places_of(head.layer, head.call, lambda: self._candidates(self._call(self._module, x)), self._kind)
