@@ -19,7 +19,7 @@ from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
 # What all picks may cost: their number, times that of candidates, times (outcomes^2 + 8) (width + 400). The two numbers that are
-# added stand for the work on small matrices. By the seconds of single operations this is about a minute on two cores.
+# added stand for the work on small matrices. The sum of single operations is about a minute on two cores; all picks together take longer.
 _WORK = 500_000_000_000
 
 
@@ -35,7 +35,7 @@ class BAIT(Strategy):
     pick costs O(R C^2 (C + D)) time for R candidates, and C^2 D^2 numbers are kept, which is refused above 2 GiB; take ``badge``
     for many classes and big pools. ``distil.functional.bait.bait`` has the formulas. The labeled set is optional.
 
-    Every example of the pool is a candidate, and the picks are exact, up to about a minute of estimated time on two cores. Beyond
+    Every example of the pool is a candidate, and the picks are exact, up to a fixed amount of work, some minutes. Beyond
     it, which with 10 classes and embeddings of 256 numbers is 100 picks from 40,000 examples, or 500 from 9,000, the candidates are
     random, at least twice ``oversample`` n, and a note says so. The information to match stays that of all examples. How much of
     the objective random candidates keep was not measured; pass ``candidates`` to have more of them.
