@@ -19,7 +19,7 @@ from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
 # What all picks may cost: their number, times that of candidates, times (outcomes^2 + 8) (width + 400). The two numbers that are
-# added stand for the work on small matrices. The sum of single operations is about a minute on two cores; all picks together take longer.
+# added stand for the work on small matrices. Single operations add up to about a minute on two cores; the whole takes longer.
 _WORK = 500_000_000_000
 
 
