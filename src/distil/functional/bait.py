@@ -226,7 +226,7 @@ class _Trace:
     def _renew(self) -> None:
         """Make everything anew from the rows added, and note how many digits updates may lose from here on."""
         factor = self._current_factor()
-        self._inverse = torch.cholesky_inverse(factor, upper=True)  # A
+        self._inverse = torch.cholesky_inverse(factor, upper=True).contiguous()  # A
         both = self._inverse @ self._fisher @ self._inverse
         self._seen = self._through(self._inverse)  # V A V^T, (N, C - 1, C - 1)
         self._traced = self._through(both)  # V A F A V^T

@@ -19,8 +19,8 @@ from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
 # What all picks may cost: their number, times that of candidates, times (outcomes^2 + 8) (width + 400). The two numbers that are
-# added stand for the work on small matrices. Single operations add up to about a minute on two cores; the whole takes longer.
-_WORK = 500_000_000_000
+# added stand for the work on small matrices. This is about a minute on two cores for 10 classes or more, and less for few.
+_WORK = 250_000_000_000
 
 
 @register("bait")
@@ -35,10 +35,10 @@ class BAIT(Strategy):
     pick costs O(R C^2 (C + D)) time for R candidates, and C^2 D^2 numbers are kept, which is refused above 2 GiB; take ``badge``
     for many classes and big pools. ``distil.functional.bait.bait`` has the formulas. The labeled set is optional.
 
-    Every example of the pool is a candidate, and the picks are exact, up to a fixed amount of work, some minutes. Beyond
-    it, which with 10 classes and embeddings of 256 numbers is 100 picks from 40,000 examples, or 500 from 9,000, the candidates are
-    random, at least twice ``oversample`` n, and a note says so. The information to match stays that of all examples. How much of
-    the objective random candidates keep was not measured; pass ``candidates`` to have more of them.
+    Every example of the pool is a candidate, and the picks are exact, up to a fixed amount of work, about a minute on two cores.
+    Beyond it, which with 10 classes and embeddings of 256 numbers is 100 picks from 21,000 examples, or 500 from 4,200, the
+    candidates are random, at least twice ``oversample`` n, and a note says so. The information to match stays that of all
+    examples. How much of the objective random candidates keep was not measured; pass ``candidates`` to have more of them.
 
     With ``likelihood="binary"`` only "is it the most probable class?" counts, as a logistic regression (Huseljic, Herde, Nagel and
     Sick 2024, section 4.2): the information p (1 - p) h h^T has the side D, so a pick costs O(N D + D^2) for any number of classes.
