@@ -5,7 +5,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .benchmarks/peers
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Without bytecode: compiling all that is installed takes a minute, and most of it is never imported.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+# With bytecode of what is imported: the tests start many processes, and each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The script of the report as a browser runs it: one strict function made of two files.
 PAGE := src/distil/experiment/page
@@ -14,7 +17,7 @@ SCRIPT := (echo '"use strict"; (() => {'; cat $(PAGE)/figures.js $(PAGE)/section
 # The modules of the labeling page.
 MODULES := src/distil/labeling/page
 
-.PHONY: demo test fast slow label-studio fuzz lint lint-js coverage docs bench clean
+.PHONY: demo test fast pytest slow label-studio fuzz lint lint-js coverage docs bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -47,11 +50,13 @@ lint-js:
 	$(SCRIPT) | npx --yes eslint@9 --config eslint.config.mjs --stdin
 	npx --yes eslint@9 --config eslint.config.mjs $(MODULES)
 
-fast: lint
-	$(BIN)/python -m pytest -n auto -m "not slow" tests/functional tests/strategies tests/selection tests/contract
+# Style and types are checked while the tests run: mypy needs one of two cores for 40 s.
+fast: TESTS := tests/functional tests/strategies tests/selection tests/contract
+test fast: $(VENV)/.dev
+	$(MAKE) --no-print-directory -j 2 lint pytest TESTS="$(TESTS)"
 
-test: lint
-	$(BIN)/python -m pytest -n auto -m "not slow"
+pytest: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto -m "not slow" $(TESTS)
 
 slow: $(VENV)/.ray
 	$(BIN)/python -m pytest -n auto -m slow
