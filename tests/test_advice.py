@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
-import re
 import warnings
 from functools import cache, partial
 from pathlib import Path
@@ -22,6 +20,7 @@ from advice_own import OWN
 from advice_projects import PROJECT_NOTES, PROJECTS, RECORDS, projects
 from advice_tables import DATA, NOTES, TABLES, tables
 from advice_tasks import SHARDS, TASKS
+from advice_texts import ADVICE, messages
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.svm import SVC
 from torch import nn
@@ -506,48 +505,6 @@ def here(tmp_path, monkeypatch):
     Path("m.py").write_text("def f(items):\n    return [[len(item), 1.0] for item in items]\n")
     pool_file.cache_clear()
     return tmp_path
-
-
-ROOT = Path(distil.__file__).parent
-NO_MESSAGES = ("experiment/config/sections.py",)  # the descriptions of the configuration's keys
-VERBS = (
-    "add|ask|attach|begin|call|change|check|choose|close|continue|convert|correct|delete|derive|did you mean|"
-    "drop|embed|expected NAME|export|fill|fit|flatten|free|give|go on|install|keep|label|leave|load|look|lower|"
-    "make|move|name|open|pass|pip install|push|put|remove|rename|reorder|repair|restart|restore|run|save|say|"
-    "set|start|stop|store|take|try|uninstall|use|wait|withdraw|write"
-)
-ADVICE = re.compile(
-    rf"(?:(?:^|[;:] |; then: |[.] | or | otherwise )(?:{VERBS}) |[(]--[a-z]|: distil [a-z]|`distil [a-z])"
-)
-
-
-@cache
-def messages():
-    """Every text in the package that gives advice: its file, the text with X for its values, and a pattern of what it becomes."""
-    found = []
-    for path in sorted(ROOT.rglob("*.py")):
-        name = path.relative_to(ROOT).as_posix()
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        parts_of = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-        documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.JoinedStr):
-                parts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
-            elif (
-                isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts_of | documented
-            ):
-                parts = [node.value]
-            else:
-                continue
-            text = "".join("X" if part is None else str(part) for part in parts)
-            if (
-                name not in NO_MESSAGES
-                and ADVICE.search(text)
-                and not text.lstrip().startswith(("SELECT", "CREATE", "<"))
-            ):
-                pattern = ".*?".join(re.escape(str(part)) for part in parts if part is not None)
-                found.append((name, text, re.compile(pattern, re.DOTALL)))
-    return found
 
 
 def test_texts_with_advice_are_found(case):

@@ -31,7 +31,7 @@ FREE = {
     "kmedians_sampling": {},
     "maxherding": {},
     "probcover": {},
-    "refine": {"steps": 2, "selections": 6},
+    "refine": {"steps": 2, "selections": 4, "by": ("random_sampling", "uherding")},
     "robust_core_set": {"outliers": 0.2},
     "submod_sampling": {},
     "tcm": {},
@@ -102,11 +102,11 @@ def test_where_the_scale_counts_the_two_precisions_agree_and_the_ends_are_limits
 
 def test_zero_rows_equal_rows_and_a_single_row():
     probs, x = pool(n=6)
-    for scale in (2.0**-100, 2.0**100):
-        for name in (*FREE, *BOUND):
-            assert sorted(picks(name, probs, torch.zeros_like(x), n=6)) == list(range(6))
-            assert sorted(picks(name, probs, x[:1].expand(6, -1) * scale, n=6)) == list(range(6))
-            assert picks(name, probs[:1], x[:1] * scale, n=1) == [0]
+    for name, hyper in {**FREE, **BOUND}.items():
+        assert sorted(picks(name, probs, torch.zeros_like(x), n=6, **hyper)) == list(range(6))
+        for scale in (2.0**-100, 2.0**100):
+            assert sorted(picks(name, probs, x[:1].expand(6, -1) * scale, n=6, **hyper)) == list(range(6))
+            assert picks(name, probs[:1], x[:1] * scale, n=1, **hyper) == [0]
 
 
 def test_short_rows_among_long_ones_are_drawn_by_their_own_distances():
