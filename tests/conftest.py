@@ -5,9 +5,11 @@ import os
 import random
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +54,24 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+class Unsynced(sqlite3.Connection):
+    """Commits do not wait for the disk."""
+
+    def execute(self, sql, *values):
+        return super().execute(sql.replace("synchronous=FULL", "synchronous=OFF"), *values)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_the_disk():
-    """``os.fsync`` only looks whether the file is open: no test cuts the power, and a sync takes 5 ms. Other processes sync."""
+    """``os.fsync`` only looks whether the file is open, and SQLite does not sync; gives ``sqlite3.connect`` as it was.
+
+    No test cuts the power, and a sync takes 5 ms. Other processes sync.
+    """
+    connect = sqlite3.connect
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", os.fstat)
-        yield
+        patch.setattr(sqlite3, "connect", partial(connect, factory=Unsynced))
+        yield connect
 
 
 @pytest.fixture(autouse=True)

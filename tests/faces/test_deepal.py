@@ -306,7 +306,7 @@ def queried(name, dataset, net, n=12, seed=3):
 def check_ids(name, dataset, net):
     """Queries are unlabeled ids of the pool, and n out of range is refused."""
     before = dataset.labeled_idxs.copy()
-    for n in (1, 12, 270):
+    for n in (1, 270):
         ids = queried(name, dataset, net, n)
         assert type(ids) is np.ndarray
         assert ids.dtype == np.int64
@@ -344,9 +344,8 @@ class Poison:
 def check_labels_are_never_read(name, dataset, net):
     labels = dataset.Y_train
     expected = queried(name, dataset, net).tolist()
-    for other in ((labels + 3) % 10, torch.full((300,), 10**6), Poison()):
-        dataset.Y_train = other
-        assert queried(name, dataset, net).tolist() == expected
+    dataset.Y_train = Poison()
+    assert queried(name, dataset, net).tolist() == expected
     dataset.Y_train = labels
 
 
@@ -380,7 +379,7 @@ def test_manual_seed_repeats_queries_and_trainings(make):
     for name in NAMES:
         runs = []
         for _ in range(2):
-            dataset, net = make(n_epoch=2)
+            dataset, net = make(n_epoch=1)
             strategy = get_strategy(name)(dataset, net)
             torch.manual_seed(8)
             picks = []

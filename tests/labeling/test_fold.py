@@ -69,7 +69,6 @@ def test_the_tables_agree_with_the_fold(folder, todo):
     path = folder / f"p{len(list(folder.iterdir()))}"
     with Project.create(path, classes=CLASSES[:2]) as project:
         project.add(folder / "texts.txt")
-        project._store.rows("PRAGMA synchronous=OFF")  # nothing is killed here
         sent = []
         for step in todo:
             if isinstance(step, tuple):

@@ -126,9 +126,11 @@ def test_no_project(tmp_path):
     assert not (tmp_path / "project.db").exists()
 
 
-def test_how_the_file_is_kept(project):
+def test_how_the_file_is_kept(tmp_path, monkeypatch, no_waiting_for_the_disk):
+    monkeypatch.setattr(sqlite3, "connect", no_waiting_for_the_disk)
     pragmas = {"journal_mode": "wal", "synchronous": 2, "trusted_schema": 0, "foreign_keys": 1, "user_version": 1}
-    assert {name: project._store.rows(f"PRAGMA {name}")[0][0] for name in pragmas} == pragmas
+    with Project.create(tmp_path / "synced") as project:
+        assert {name: project._store.rows(f"PRAGMA {name}")[0][0] for name in pragmas} == pragmas
 
 
 def test_a_full_disk(project, say):
