@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from packaging.version import Version
 
+import distil
 from distil.strategies import registry
 
 ROOT = Path(__file__).parents[1]
@@ -76,3 +79,14 @@ def test_the_typed_example_passes_mypy(tmp_path):
         env={**os.environ, "MYPYPATH": str(ROOT / "src")},
     )
     assert (done.returncode, done.stdout) == (0, "Success: no issues found in 1 source file\n"), done.stdout
+
+
+def test_the_documents_speak_of_the_newest_release():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest, date = re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)$", changelog, re.MULTILINE)[0]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^(version|date-released): (.+)$", citation, re.MULTILINE)) == {
+        "version": newest,
+        "date-released": date,
+    }
+    assert Version(newest) <= Version(distil.__version__)  # equal, or a version that is being made
