@@ -1241,7 +1241,7 @@ PER_CLASS = {
 def test_per_class_budgets(build):
     strategy = build()
     labels = strategy.predict(U)
-    for budget in (1, 2, 3, 10, 33, N):
+    for budget in (1, 3, 33, N):
         picks = strategy.select(budget)
         check(picks, budget)
         counts = torch.bincount(labels[picks], minlength=C).tolist()
@@ -1418,7 +1418,7 @@ def test_only_these_selections_vary_without_a_seed():
     for name, build in VARIANTS.items():
         strategy = build(args={"lr": 0.05})
         first = strategy.select(BUDGET)
-        if any(strategy.select(BUDGET) != first for _ in range(4)):
+        if any(strategy.select(BUDGET) != first for _ in range(2)):
             vary.add(name)
     # A pair of rows that only represent each other ties, and so do all rows whose similarity is 0.
     tied = {"FASS", "CRAIGActive", "CRAIGActive-Supervised", "SubmodSampling-Supervised"}
