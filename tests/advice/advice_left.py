@@ -33,7 +33,7 @@ LEFT = {
         "nothing of this was saved: try again",
         "pass fewer rows or narrower embeddings",
         "pass runtime=Runtime(scratch=...), a folder with room, or Runtime(memory=...), in bytes",
-        "pip install 'distil[label]'",
+        'pip install "distil[label]"',
         "put it back, under Settings, Labeling Interface",
         "run the same command again",
         "run the same command again with fewer workers",

@@ -116,7 +116,7 @@ def _server() -> ModuleType:
         if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
             raise
         raise MissingPackage(
-            f"distil label needs {error.name}, which is not installed: pip install 'distil[label]'"
+            f'distil label needs {error.name}, which is not installed: pip install "distil[label]"'
         ) from error
 
 
