@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -518,6 +518,7 @@ def test_order_of_closeness():
     st.lists(st.floats(0, 2.0**100, width=32, allow_subnormal=False), min_size=2, max_size=20),
     st.lists(st.floats(-1e6, 1e6, width=32), min_size=20, max_size=20),
 )
+@example([0.0, torch.finfo(torch.float32).tiny], [0.0] * 20)
 def test_closeness_is_a_finite_total_order(distances, gaps):
     distance, gap = torch.tensor(distances), torch.tensor(gaps[: len(distances)])
     score = closeness(distance, gap)

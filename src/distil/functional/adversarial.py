@@ -245,7 +245,7 @@ def closeness(distance: Tensor, gap: Tensor) -> Tensor:
     tensor([ 0.5000,  2.0000, -3.0000, -0.2500], dtype=torch.float64)
     """
     gap = gap.double()
-    single = distance.float().double().clamp_min(torch.finfo(torch.float32).tiny)
+    single = distance.float().double().clamp_min(torch.finfo(torch.float32).tiny / 2)  # so that 0 is closer than any
     return torch.where(gap <= 0, 1 / (single * (1 + _TIE_BREAK * gap / (1 + gap.abs()))), -gap)
 
 
