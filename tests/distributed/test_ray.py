@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,74 +13,11 @@ import pytest
 from distil.cli import main
 from distil.data.array_files import read_column
 from distil.data.shards import write_manifest
-from distil.distributed.ray import RayExecutor, _Shared
+from distil.distributed.ray import RayExecutor
 from distil.distributed.select import pick_from_shards
 from distil.embedding.shards import embed_shards
-from distil.errors import RunError
 from distil.strategies import strategy_named
-from distil.system.executor import Actors, Executor, LostProcess, Serial, do
-
-# ------------------------------------------------------------------------------------------------------ tasks, without Ray
-
-
-class Fake:
-    """A process whose calls end later, in random order, some of them with the process.
-
-    Args:
-        rng: Decides the order and the losses.
-        pending: The calls of all processes that have not ended.
-        losses: The share of calls in which the process is lost.
-    """
-
-    def __init__(self, rng, pending, losses):
-        self.rng, self.pending, self.losses, self.begun = rng, pending, losses, False
-        self.n_lost = self.at_once = 0
-
-    def submit(self, function, *arguments):
-        assert self.begun == (function is do)
-        assert not any(lane is self for lane, _, _ in self.pending), "two tasks at once"
-        self.begun = True
-        future = Future()
-        self.pending.append((self, future, arguments))
-        if self.rng.uniform() < 0.7:
-            lane, ended, given = self.pending.pop(self.rng.integers(len(self.pending)))
-            ended.set_result((lane.rng.uniform() < lane.losses, given))
-        return future
-
-    def result(self, future):
-        lost, given = future.result()
-        if lost:
-            self.n_lost += 1
-            raise LostProcess("it was killed")
-        return 10 * given[0] if given else None
-
-    def close(self):
-        self.begun = False
-
-
-def shared(seed, losses, n=12):
-    """The results of tasks 0 to n - 1, and how many processes were lost."""
-    rng, pending = np.random.default_rng(seed), []
-    lanes = [Fake(rng, pending, losses) for _ in range(3)]
-    tasks = _Shared(lanes, (print,), range(n))
-    while tasks.left:
-        while pending:
-            _, future, given = pending.pop(rng.integers(len(pending)))
-            future.set_result((rng.uniform() < losses, given))
-        tasks.advance()
-    return tasks.results(), sum(lane.n_lost for lane in lanes)
-
-
-def test_results_are_in_the_order_of_the_tasks_whatever_is_lost():
-    lost = 0
-    for seed in range(30):
-        results, n_lost = shared(seed, losses=0.1)
-        assert results == [10 * number for number in range(12)]
-        lost += n_lost
-    assert lost > 30
-    with pytest.raises(RunError, match="were lost 4 times at the same work"):
-        shared(0, losses=1)
-
+from distil.system.executor import Actors, Executor, Serial
 
 # ---------------------------------------------------------------------------------------------------- a cluster of two nodes
 

@@ -3,11 +3,76 @@
 import os
 import signal
 import warnings
+from concurrent.futures import Future
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from distil.errors import DistilWarning, RunError
-from distil.system.executor import Processes, Serial
+from distil.system.executor import LostProcess, Processes, Serial, SharedTasks, do
+
+
+class Fake:
+    """A process whose calls end later, in random order, some of them with the process.
+
+    Args:
+        rng: Decides the order and the losses.
+        pending: The calls of all processes that have not ended.
+        losses: The share of calls in which the process is lost.
+    """
+
+    def __init__(self, rng, pending, losses):
+        self.rng, self.pending, self.losses, self.begun = rng, pending, losses, False
+        self.n_lost = self.at_once = 0
+
+    def submit(self, function, *arguments):
+        assert self.begun == (function is do)
+        assert not any(lane is self for lane, _, _ in self.pending), "two tasks at once"
+        self.begun = True
+        future = Future()
+        self.pending.append((self, future, arguments))
+        if self.rng.uniform() < 0.7:
+            lane, ended, given = self.pending.pop(self.rng.integers(len(self.pending)))
+            ended.set_result((lane.rng.uniform() < lane.losses, given))
+        return future
+
+    def result(self, future):
+        lost, given = future.result()
+        if lost:
+            self.n_lost += 1
+            raise LostProcess("it was killed")
+        return 10 * given[0] if given else None
+
+    def close(self):
+        self.begun = False
+
+
+def shared(seed, losses, n=12):
+    """The results of tasks 0 to n - 1, and how many processes were lost."""
+    rng, pending = np.random.default_rng(seed), []
+    lanes = [Fake(rng, pending, losses) for _ in range(3)]
+    tasks = SharedTasks(lanes, (print,), range(n))
+    while tasks.left:
+        while pending:
+            _, future, given = pending.pop(rng.integers(len(pending)))
+            future.set_result((rng.uniform() < losses, given))
+        tasks.advance(1)
+    return tasks.results(), sum(lane.n_lost for lane in lanes)
+
+
+def test_results_are_in_the_order_of_the_tasks_whatever_is_lost():
+    lost = 0
+    for seed in range(30):
+        results, n_lost = shared(seed, losses=0.1)
+        assert results == [10 * number for number in range(12)]
+        lost += n_lost
+    assert lost > 30
+    with pytest.raises(RunError, match="were lost 4 times at the same work"):
+        shared(0, losses=1)
+
+
+# --------------------------------------------------------------------------------------------------------- real processes
 
 
 def _nothing():
@@ -15,10 +80,17 @@ def _nothing():
 
 
 def _killed(state, task, report):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _killed_once(state, task, report):
+    if isinstance(task, Path):
+        if not task.exists():
+            task.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        task = 7
     report(1)
-    if task == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return True
+    return task
 
 
 def _wrong(state, task, report):
@@ -38,9 +110,15 @@ def test_processes_do_every_task_and_report():
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_an_error_that_says_so():
-    with pytest.raises(RunError, match="a worker process was killed"):
-        Processes(2).map(_nothing, _killed, [1, 2, 3], lambda _: None)
+def test_a_task_whose_process_is_killed_is_done_by_another(tmp_path):
+    """Also if the process is killed between two tasks; a task that kills each process is an error that says so."""
+    marks, steps = [tmp_path / name for name in ("first", "second")], []
+    assert Processes(2).map(_nothing, _killed_once, [1, marks[0], 3, marks[1]], steps.append) == [1, 7, 3, 7]
+    assert sum(steps) == 4
+    with pytest.raises(
+        RunError, match=r"worker processes were lost 4 times .* memory ran out; finished work is on disk"
+    ):
+        Processes(1).map(_nothing, _killed, [2], lambda _: None)
 
 
 @pytest.mark.slow

@@ -10,9 +10,8 @@ import os
 import signal
 import sys
 import threading
-from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import Any, Final
 
 from distil.errors import RunError
 from distil.system.executor import (
-    RESTARTS,
     Actors,
     Executor,
     InLanes,
@@ -28,10 +26,10 @@ from distil.system.executor import (
     LostProcess,
     Report,
     Result,
+    SharedTasks,
     State,
     Task,
     begin,
-    do,
     passed_on,
 )
 from distil.system.imports import in_a_line, optional
@@ -70,9 +68,9 @@ class RayExecutor(Executor):
         """
         with self._lanes(len(tasks)) as lanes:
             mailbox = self._ray.remote(_Mailbox).options(num_cpus=0, max_restarts=-1).remote()
-            shared = _Shared(lanes, (begin, prepare, work, partial(_say, mailbox)), tasks)
+            shared = SharedTasks(lanes, (begin, prepare, work, partial(_say, mailbox)), tasks)
             while shared.left:
-                shared.advance()
+                shared.advance(_SECONDS)
                 for said in _said(self._ray, mailbox):
                     passed_on(said, report)
             return shared.results()
@@ -174,9 +172,9 @@ class _RayLane(Lane):
                     f"a process of the Ray cluster cannot start: {str(error).strip().splitlines()[-1]}; all machines need the same "
                     "versions of Python, Ray and distil"
                 ) from None
-            raise LostProcess(str(error)) from None
+            raise LostProcess(in_a_line(error)) from None
         except errors.ObjectLostError as error:
-            raise LostProcess(str(error)) from None
+            raise LostProcess(in_a_line(error)) from None
 
     def _submitted(self, *call: Any) -> Future[Any]:  # noqa: ANN401
         if self._actor is None:
@@ -194,71 +192,6 @@ class _RayLane(Lane):
         self._ray.kill(self._actor)
         self._actor = None
         return True
-
-
-class _Shared:
-    """Tasks that several processes share.
-
-    Args:
-        lanes: The processes.
-        first: The call that a process begins with.
-        tasks: The tasks.
-    """
-
-    def __init__(self, lanes: Sequence[_RayLane], first: tuple[Any, ...], tasks: Sequence[Any]) -> None:
-        self._first = first
-        self._tasks = tasks
-        self._todo = deque(range(len(tasks)))
-        self._results: dict[int, Any] = {}
-        self._idle: list[_RayLane] = []
-        self._lost: Counter[int | _RayLane] = Counter()
-        self._running: dict[Future[Any], tuple[_RayLane, int | None]] = {}
-        for lane in lanes:
-            self._begin(lane)
-
-    @property
-    def left(self) -> int:
-        """Number of tasks that are not done."""
-        return len(self._tasks) - len(self._results)
-
-    def results(self) -> list[Any]:
-        """The results of all tasks, in their order."""
-        return [self._results[number] for number in range(len(self._tasks))]
-
-    def advance(self) -> None:
-        """Wait a moment for results, and hand out further tasks."""
-        for future in wait(self._running, timeout=_SECONDS, return_when=FIRST_COMPLETED).done:
-            lane, number = self._running.pop(future)
-            try:
-                result = lane.result(future)
-            except LostProcess as error:
-                self._replace(lane, number, error)
-                continue
-            self._idle.append(lane)
-            if number is None:
-                del self._lost[lane]
-            else:
-                self._results[number] = result
-        while self._idle and self._todo:
-            lane, number = self._idle.pop(), self._todo.popleft()
-            self._running[lane.submit(do, self._tasks[number])] = lane, number
-
-    def _begin(self, lane: _RayLane) -> None:
-        self._running[lane.submit(*self._first)] = lane, None
-
-    def _replace(self, lane: _RayLane, number: int | None, error: LostProcess) -> None:
-        """Start another process, and let any process have the task of the lost one."""
-        key = lane if number is None else number
-        self._lost[key] += 1
-        if self._lost[key] > RESTARTS:
-            raise RunError(
-                f"processes of the Ray cluster were lost {self._lost[key]} times at the same work; finished work is on disk. The "
-                f"last one: {in_a_line(error)}"
-            )
-        if number is not None:
-            self._todo.appendleft(number)
-        lane.close()
-        self._begin(lane)
 
 
 class _Mailbox:

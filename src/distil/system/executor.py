@@ -15,6 +15,7 @@ import threading
 import warnings
 import weakref
 from abc import ABC, abstractmethod
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -128,38 +129,20 @@ class Processes(Executor):
         """See ``Executor.map``. Tasks are started in order; warnings of the processes are issued in this one.
 
         Raises:
-            RunError: A process was killed, for example because memory ran out.
+            RunError: Several processes were killed during one task, for example because memory ran out.
         """
-        context = multiprocessing.get_context("spawn")
-        reports: multiprocessing.queues.SimpleQueue[int | Warning] = context.SimpleQueue()
-        pool = ProcessPoolExecutor(
-            min(self.workers, len(tasks)),
-            mp_context=context,
-            initializer=_start,
-            initargs=(self._threads, prepare, work, reports.put),
-        )
-        left: set[Future[Result]] = set()
+        lanes = [_ProcessLane(self._threads) for _ in range(min(self.workers, len(tasks)))]
         try:
-            with _interrupts_later():
-                futures: list[Future[Result]] = [pool.submit(do, task) for task in tasks]
-            left = set(futures)
-            while left:
-                done, left = wait(left, timeout=_SECONDS, return_when=FIRST_COMPLETED)
-                while not reports.empty():
-                    passed_on(reports.get(), report)
-                for future in done:
-                    future.result()  # raises the error of the task at once
-            return [future.result() for future in futures]
-        except BrokenProcessPool:
-            raise RunError(
-                "a worker process was killed, perhaps because memory ran out; finished steps are on disk: run the same command "
-                "again with fewer workers"
-            ) from None
+            shared = SharedTasks(lanes, (_begin_lane, prepare, work), tasks)
+            while shared.left:
+                shared.advance(_SECONDS)
+                for lane in lanes:
+                    for said in lane.said():
+                        passed_on(said, report)
+            return shared.results()
         finally:
-            for process in (pool._processes or {}).values():
-                if left:  # interrupted: tasks are still running
-                    process.terminate()
-            pool.shutdown(cancel_futures=True)
+            for lane in lanes:
+                lane.close()
 
     @contextmanager
     def actors(self, make: Callable[[Task], State], keys: Sequence[Task]) -> Iterator[Actors[State]]:
@@ -231,6 +214,13 @@ class _ProcessLane(Lane):
         super().__init__()
         self._threads = threads
         self._pool: ProcessPoolExecutor | None = None
+        self._reports: list[multiprocessing.queues.SimpleQueue[int | Warning]] = []  # one of each process
+
+    def said(self) -> Iterator[int | Warning]:
+        """What the process, and those before it, reported since the last call."""
+        for reports in self._reports:
+            while not reports.empty():
+                yield reports.get()
 
     def result(self, future: Future[Any]) -> Any:  # noqa: ANN401
         """See ``Lane.result``."""
@@ -257,10 +247,85 @@ class _ProcessLane(Lane):
     def _process(self) -> ProcessPoolExecutor:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_lane, initargs=(self._threads,))
+            self._reports.append(context.SimpleQueue())
+            given = self._threads, self._reports[-1].put
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_lane, initargs=given)
             with _interrupts_later():
                 self._pool.submit(os.getpid)  # starts the process
         return self._pool
+
+
+class SharedTasks:
+    """Tasks that several processes share. The task of a process that was lost goes to another.
+
+    Args:
+        lanes: The processes.
+        first: The call that a process begins with.
+        tasks: The tasks.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], first: tuple[Any, ...], tasks: Sequence[Any]) -> None:
+        self._first = first
+        self._tasks = tasks
+        self._todo = deque(range(len(tasks)))
+        self._results: dict[int, Any] = {}
+        self._idle: list[Lane] = []
+        self._lost: Counter[int | Lane] = Counter()
+        self._running: dict[Future[Any], tuple[Lane, int | None]] = {}
+        for lane in lanes:
+            self._start(lane, None)
+
+    @property
+    def left(self) -> int:
+        """Number of tasks that are not done."""
+        return len(self._tasks) - len(self._results)
+
+    def results(self) -> list[Any]:
+        """The results of all tasks, in their order."""
+        return [self._results[number] for number in range(len(self._tasks))]
+
+    def advance(self, seconds: float) -> None:
+        """Wait so long for a result, and hand out further tasks.
+
+        Raises:
+            RunError: Several processes were lost during one task.
+        """
+        for future in wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED).done:
+            lane, number = self._running.pop(future)
+            try:
+                result = lane.result(future)
+            except LostProcess as error:
+                self._replace(lane, number, error)
+                continue
+            self._idle.append(lane)
+            if number is None:
+                del self._lost[lane]
+            else:
+                self._results[number] = result
+        while self._idle and self._todo:
+            self._start(self._idle.pop(), self._todo.popleft())
+
+    def _start(self, lane: Lane, number: int | None) -> None:
+        """Let a process do a task; None: let it begin."""
+        call = self._first if number is None else (do, self._tasks[number])
+        try:
+            self._running[lane.submit(*call)] = lane, number
+        except LostProcess as error:
+            self._replace(lane, number, error)
+
+    def _replace(self, lane: Lane, number: int | None, error: LostProcess) -> None:
+        """Start another process, and let any process have the task of the lost one."""
+        key = lane if number is None else number
+        self._lost[key] += 1
+        if self._lost[key] > RESTARTS:
+            raise RunError(
+                f"worker processes were lost {self._lost[key]} times at the same work, perhaps because memory ran out; finished "
+                f"work is on disk: run the same command again with fewer workers. The last one: {error}"
+            )
+        if number is not None:
+            self._todo.appendleft(number)
+        lane.close()
+        self._start(lane, None)
 
 
 class InLanes(Actors[State]):
@@ -373,11 +438,11 @@ def do(task: Any) -> Any:  # noqa: ANN401
     return _worker.work(_worker.state(), task, _worker.report)
 
 
-def _start(
-    threads: int, prepare: Callable[[], Any], work: Callable[..., Any], say: Callable[[int | Warning], None]
-) -> None:
-    _start_lane(threads)
-    begin(prepare, work, say)
+_say: Callable[[int | Warning], None]
+
+
+def _begin_lane(prepare: Callable[[], Any], work: Callable[[Any, Any, Report], Any]) -> None:
+    begin(prepare, work, _say)
 
 
 def _portable(text: str, category: type[Warning]) -> Warning:
@@ -385,7 +450,9 @@ def _portable(text: str, category: type[Warning]) -> Warning:
     return (DistilWarning if issubclass(category, DistilWarning) else UserWarning)(text)
 
 
-def _start_lane(threads: int) -> None:
+def _start_lane(threads: int, say: Callable[[int | Warning], None]) -> None:
+    global _say
+    _say = say
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the signal too, and stops this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch  # lazily: the parent may need none
