@@ -74,6 +74,8 @@ def test_faults(parts):
     refused("`rows`, a whole number from 1", [{"rows": 0, "embeddings": "x0.npy"}])
     refused("`rows`, a whole number from 1", [{"rows": 4}])
     refused("name of a file in this folder, got '../x.npy'", [{"rows": 9, "embeddings": "../x.npy"}])
+    refused("name of a file in this folder, got ''", [{"rows": 9, "embeddings": ""}])
+    refused("name of a file in this folder, got '..'", [{"rows": 9, "embeddings": ".."}])
     refused("shard 1: it has rows, probs", [{"rows": 4, "embeddings": "x0.npy"}, {"rows": 1, "probs": "p1.npz"}])
     one, two = {"rows": 4, "embeddings": "x0.npy"}, {"rows": 3, "embeddings": "x1.npy"}
     refused("x1.npy has 1 rows, and the manifest of parts says 3", [one, two])

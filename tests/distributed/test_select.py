@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from distil.data.ids import ListedIds
-from distil.data.shards import write_manifest
+from distil.data.shards import read_manifest, write_manifest
 from distil.distributed import select as module
 from distil.distributed.select import forms, pick_from_shards
+from distil.distributed.shards import Part, Shard
 from distil.errors import InvalidInput, MissingSignal
 from distil.functional import weighted_rows
 from distil.selection.from_files import chosen, read_arrays, request
 from distil.strategies import strategy_named
 from distil.system.executor import Actors, Executor, Serial
+from distil.system.scratch import Space
 
 BLOCK = 16  # in place of 4,096
 N = 120
@@ -149,6 +151,37 @@ def test_ids_and_lists(small):
     assert (found.picks.rows, found.picks.ids, found.available) == (one.rows, one.ids, 48)
     with pytest.raises(InvalidInput, match="labeled: 'm3' is not in the pool"):
         pick_from_shards(strategy_named("core_set"), 2, "pool", Serial(), labeled=ListedIds(("m3",), None, "labeled"))
+    both = {**lists, "labeled": ListedIds(("n3", "n80"), None, "labeled")}
+    for pick in (
+        lambda: request("core_set", 20, read_arrays({"embeddings": "x.npy"}), **both).pool,
+        lambda: pick_from_shards(strategy_named("core_set"), 20, "pool", Serial(), **both),
+    ):
+        with pytest.raises(InvalidInput, match="candidates has 'n80', which is in labeled too; remove it from one"):
+            pick()
+
+
+def test_ids_of_the_user_are_those_of_one_row(small):
+    """A pick that another shard has too, or that is a position in one shard and an id in another, names no row."""
+    x = rows_of("plain", np.random.default_rng(0))
+    in_shards("pool", {"embeddings": x}, ENDS[2])
+    Path("pool/embeddings0.ids.txt").write_text("".join(f"n{i}\n" for i in range(96)))
+    with pytest.raises(InvalidInput, match="some shards of pool have ids and others have none"):
+        pick_from_shards(strategy_named("core_set"), 2, "pool", Serial())
+    Path("pool/embeddings1.ids.txt").write_text("".join(f"n{i}\n" for i in range(95, N - 1)))
+    assert len(pick_from_shards(strategy_named("core_set"), 2, "pool", Serial()).picks.ids) == 2
+    with pytest.raises(InvalidInput, match="pool: the id 'n95' occurs more than once"):
+        pick_from_shards(strategy_named("core_set"), N, "pool", Serial())
+
+
+def test_rows_of_several_files_stay_within_the_memory(small, monkeypatch):
+    """The rows of an actor begin in one file and end in the next, as after items were left out of a shard."""
+    in_shards("pool", {"embeddings": rows_of("plain", np.random.default_rng(0))}, [40, N])
+    shards, made = [], Space._in_memory
+    monkeypatch.setattr(Space, "_in_memory", lambda *given: shards.append(given[1]) or made(*given))
+    strategy, manifest = strategy_named("core_set"), read_manifest(Path("pool"))
+    parts = [Part(Path("pool"), *rows, strategy, 0, N, 0, {}) for rows in module._parts(manifest)]
+    assert [len(Shard(part).x) for part in parts] == [48, 72]
+    assert shards == []
 
 
 def test_faults(small):
@@ -158,12 +191,15 @@ def test_faults(small):
     assert "typiclust" not in forms()
     with pytest.raises(InvalidInput, match=r"KMeansSampling has no distributed form.*badge.*core_set.*margin_sampling"):
         pick_from_shards(strategy_named("kmeans_sampling"), 2, "pool", Serial())
-    with pytest.raises(MissingSignal, match="BADGE needs probs, and the shards in pool have none"):
+    with pytest.raises(MissingSignal, match=r"BADGE needs probs, .* pool have embeddings; add the files of probs"):
         pick_from_shards(strategy_named("badge"), 2, "pool", Serial())
     with pytest.raises(InvalidInput, match="n must be between 1 and 120"):
         pick_from_shards(strategy_named("core_set"), 121, "pool", Serial())
     np.save("pool/embeddings1.npy", torch.zeros(24, 4).numpy())
-    with pytest.raises(InvalidInput, match="the shards of a pool must agree"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"embeddings1\.npy has .* 4, and pool/embeddings0\.npy has .* 5; the shards",
+    ):
         pick_from_shards(strategy_named("core_set"), 2, "pool", Serial())
     x[110, 0] = np.nan
     np.save("pool/embeddings1.npy", x[96:])

@@ -14,13 +14,12 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from distil.data.array_formats import NpzFile, SafetensorsFile, listed, mapped_npy
 from distil.data.arrays import from_numpy
 from distil.data.columns import Table
-from distil.data.embedded_files import check_as_embedded
+from distil.data.embedded_files import check_as_embedded, check_one_model
 from distil.data.file_readers import ending, existing
 from distil.data.headers import ID, LABELS, is_like_number
 from distil.data.ids import as_name, distinct, ids_in, names_column, read_row_ids
@@ -127,11 +126,9 @@ def _of_shards(
     """The rows of all shards of a folder, in the order of its manifest; those of one shard as its file has them."""
     manifest = read_manifest(folder)
     array = _key(folder, array, list(manifest.files))
+    check_one_model(manifest.paths(array))
     own_ids = ids if ids is not None and names_column(ids) is not None else None
-    if len(manifest.rows) == 1:
-        joined = read_shard(manifest, 0, array, ids=own_ids, quoting=quoting, runtime=runtime)
-    else:
-        joined = _joined(manifest, array, own_ids, quoting, as_runtime(runtime))
+    joined = read_rows(manifest, array, 0, manifest.starts[-1], ids=own_ids, quoting=quoting, runtime=runtime)
     if own_ids is not None or ids is None:
         return joined
     names = distinct(read_row_ids(ids, quoting), str(ids))
@@ -159,52 +156,56 @@ def read_shard(
     return column
 
 
-def read_rows(manifest: Manifest, array: str, start: int, stop: int, runtime: Runtime | None = None) -> Column:
-    """Rows of the whole pool, from ``start`` to ``stop``: those of one file as it has them, copies of those of several."""
-    parts = []
-    for number, (begin, end) in enumerate(pairwise(manifest.starts)):
-        if max(start, begin) < min(stop, end):
-            column = read_shard(manifest, number, array, runtime=runtime)
-            rows = slice(max(start - begin, 0), min(stop, end) - begin)
-            parts.append(replace(column, values=column.values[rows], names=column.names and column.names[rows]))
-    if len(parts) == 1:
-        return parts[0]
-    names = [name for part in parts for name in part.names or ()]
-    values = np.concatenate([part.values for part in parts])
-    return replace(parts[0], values=values, names=names if len(names) == len(values) else None)
-
-
-def _joined(
-    manifest: Manifest, array: str, ids: str | Path | None, quoting: Quoting | None, runtime: Runtime
+def read_rows(
+    manifest: Manifest,
+    array: str,
+    start: int,
+    stop: int,
+    *,
+    ids: str | Path | None = None,
+    quoting: Quoting | None = None,
+    runtime: Runtime | None = None,
 ) -> Column:
-    """The rows of several shards in one array: in memory up to ``Runtime.memory``, else in a file without a name."""
-    folder, first, names, filling = manifest.folder, None, list[list[str] | None](), None
-    for number in runtime.bar(range(len(manifest.rows)), f"reading {folder.name}"):
-        part = read_shard(manifest, number, array, ids=ids, quoting=quoting, runtime=runtime)
+    """Rows of the whole pool, from ``start`` to ``stop``.
+
+    Those of one file are as it has them. Those of several are joined: in memory up to ``Runtime.memory``, else in a file without
+    a name. Further arguments as for ``read_column``.
+
+    Raises:
+        InvalidInput: A file is damaged, the files do not agree, or an id occurs twice.
+    """
+    runtime, first, filling, names = as_runtime(runtime), None, None, list[list[str] | None]()
+    ends = enumerate(pairwise(manifest.starts))
+    inside = [(number, *rows) for number, rows in ends if max(start, rows[0]) < min(stop, rows[1])]
+    for number, begin, end in runtime.bar(inside, f"reading {manifest.folder.name}"):
+        whole = read_shard(manifest, number, array, ids=ids, quoting=quoting, runtime=runtime)
+        own = slice(max(start - begin, 0), min(stop, end) - begin)
+        part = replace(whole, values=whole.values[own], names=whole.names and whole.names[own])
+        if len(inside) == 1:
+            return part
         first = first or part
-        if part.values.shape[1:] != first.values.shape[1:] or part.values.dtype != first.values.dtype:
-            raise InvalidInput(
-                f"{part.origin} holds rows of shape {part.values.shape[1:]} and type {part.values.dtype}, and {first.origin} rows "
-                f"of shape {first.values.shape[1:]} and type {first.values.dtype}; the shards of a pool must agree"
-            )
-        for start in range(0, len(part), CHUNK_ROWS):
-            rows = from_numpy(part.values[start : start + CHUNK_ROWS])
+        _check_agree(first, part)
+        for at in range(0, len(part), CHUNK_ROWS):
+            rows = from_numpy(part.values[at : at + CHUNK_ROWS])
             if filling is None:
-                n_rows = sum(manifest.rows)
-                filling = Space(runtime, n_rows).filling(n_rows, *rows.shape[1:], dtype=rows.dtype)
+                filling = Space(runtime, stop - start).filling(stop - start, *rows.shape[1:], dtype=rows.dtype)
             filling.add(rows)
         names.append(part.names)
     assert first is not None
     assert filling is not None
-    if any((each is None) != (first.names is None) for each in names):
-        raise InvalidInput(f"some shards of {folder} have ids and others have none; give all of them ids")
-    joined = None if first.names is None else list(chain.from_iterable(each for each in names if each is not None))
-    return Column(
-        filling.column().numpy(),
-        None if joined is None else distinct(joined, str(folder)),
-        str(folder),
-        first.note,
-    )
+    folder = str(manifest.folder)
+    manifest.check_ids(each is not None for each in names)
+    joined = None if first.names is None else distinct([*chain.from_iterable(each or () for each in names)], folder)
+    return Column(filling.column().numpy(), joined, folder, first.note)
+
+
+def _check_agree(first: Column, part: Column) -> None:
+    """Refuse rows of shards that are not of one array."""
+    if part.values.shape[1:] != first.values.shape[1:] or part.values.dtype != first.values.dtype:
+        raise InvalidInput(
+            f"{part.origin} holds rows of shape {part.values.shape[1:]} and type {part.values.dtype}, and {first.origin} rows "
+            f"of shape {first.values.shape[1:]} and type {first.values.dtype}; the shards of a pool must agree"
+        )
 
 
 Values = tuple[

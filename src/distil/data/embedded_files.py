@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from distil.errors import InvalidInput
 from distil.system.files import digest
@@ -25,13 +26,8 @@ def check_as_embedded(path: Path, ids: Path | None) -> None:
     Raises:
         InvalidInput: A file has another hash than its information says; the message says what to do.
     """
-    info = path.with_suffix(INFO_SUFFIX)
-    try:
-        known = json.loads(info.read_text(encoding="utf-8"))
-        of_array = isinstance(known, dict) and Path(known["file"]).suffix.lower() == path.suffix.lower()
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # another program's file, or none
-        return
-    if not of_array:
+    info, known = path.with_suffix(INFO_SUFFIX), _information(path)
+    if not known:
         return
     array = path.stat()
     wrong = None
@@ -44,3 +40,29 @@ def check_as_embedded(path: Path, ids: Path | None) -> None:
             f"{wrong} is not as distil embed left it: it was edited, or embedding was stopped while it wrote; run distil embed "
             f"again (with --force if it was edited), or remove {info.name} if the file is right as it is"
         )
+
+
+def check_one_model(paths: Sequence[Path]) -> None:
+    """Refuse arrays of ``distil embed`` that different models made; arrays of other programs are not looked at.
+
+    Args:
+        paths: The arrays, which are parts of one pool.
+    """
+    infos = {path: known for path in paths if (known := _information(path))}
+    first = next(iter(infos), None)
+    for path, known in infos.items():
+        if first is not None and known.get("encoder") != infos[first].get("encoder"):
+            raise InvalidInput(
+                f"{path} was embedded by another model or other weights ({known.get('model')}) than {first} "
+                f"({infos[first].get('model')}); run distil embed --shards with one of them again"
+            )
+
+
+def _information(path: Path) -> dict[str, Any]:
+    """What ``distil embed`` wrote about an array; empty for an array of another program."""
+    try:
+        known = json.loads(path.with_suffix(INFO_SUFFIX).read_text(encoding="utf-8"))
+        own = isinstance(known, dict) and Path(known["file"]).suffix.lower() == path.suffix.lower()
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return known if own else {}

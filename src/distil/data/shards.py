@@ -11,7 +11,7 @@ The names of the arrays are those of the arguments of ``distil.select_from``. An
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -45,12 +45,17 @@ class Manifest:
         """The row of the pool at which each shard begins, and the number of all rows."""
         return list(accumulate(self.rows, initial=0))
 
-    def paths(self, array: str) -> list[str]:
+    def paths(self, array: str) -> list[Path]:
         """The file of each shard for an array; InvalidInput if the shards do not have it."""
         if array not in self.files:
             have = ", ".join(self.files)
             raise InvalidInput(f"{self.folder} has no {array!r}{nearest(array, self.files)}; its shards hold {have}")
-        return [str(self.folder / name) for name in self.files[array]]
+        return [self.folder / name for name in self.files[array]]
+
+    def check_ids(self, have: Iterable[bool]) -> None:
+        """Refuse a pool of which only some files have ids: the positions of the others could be taken for ids."""
+        if len(set(have)) > 1:
+            raise InvalidInput(f"some shards of {self.folder} have ids and others have none; give all of them ids")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -93,7 +98,7 @@ def _check_shard(where: str, shard: Any, first: dict[str, Any]) -> None:  # noqa
     if shard.keys() != first.keys():
         raise InvalidInput(f"{where}: it has {', '.join(shard)}, and the first shard has {', '.join(first)}")
     for name, file in shard.items():
-        if name != "rows" and (not isinstance(file, str) or Path(file).name != file):
+        if name != "rows" and (not isinstance(file, str) or Path(file).name != file or file in ("", "..")):
             raise InvalidInput(f"{where}: {name} must be the name of a file in this folder, got {file!r}")
 
 

@@ -7,6 +7,7 @@ rows that were proposed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from distil.data.embedded_files import check_one_model
 from distil.data.ids import ListedIds
-from distil.data.shards import Manifest, read_manifest
+from distil.data.shards import MANIFEST, Manifest, read_manifest
 from distil.distributed.crew import Actor, Crew, Traffic
 from distil.distributed.shards import Candidates, Opened, Part, Shard, joined
 from distil.errors import InvalidInput, MissingSignal
@@ -105,7 +107,11 @@ def pick_from_shards(
     manifest = read_manifest(Path(folder).expanduser())
     for name in arguments_of(strategy.needs.pool):
         if name not in manifest.files:
-            raise MissingSignal(f"{type(strategy).__name__} needs {name}, and the shards in {folder} have none")
+            raise MissingSignal(
+                f"{type(strategy).__name__} needs {name}, and the shards in {folder} have {' and '.join(manifest.files)}; add the "
+                f"files of {name} to {MANIFEST}, or choose by another strategy"
+            )
+        check_one_model(manifest.paths(name))
     given = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     lists = {what: ids for what, ids in given.items() if ids is not None}
     places = _parts(manifest)
@@ -114,11 +120,12 @@ def pick_from_shards(
     with executor.actors(_actor, parts) as actors:
         crew = Crew(actors, len(parts))
         opened = crew.ask_all(Shard.opened)
-        _check(opened, lists)
+        _check(opened, lists, manifest)
         available = sum(each.size for each in opened)
         n = as_count(n, available)
         found = choose(crew, opened, strategy, n, Rng(seed))
         named = _named(crew, found.places)
+        _check_distinct(crew, opened, manifest, [name for _, name in named])
     scores = None if found.scores is None else [float(score) for score in found.scores]
     rows, ids = [row for row, _ in named], [name for _, name in named]
     return ShardedPicks(Picks(rows, ids, scores, list(found.reasons), found.notes), available, crew.traffic)
@@ -157,11 +164,15 @@ def _parts(manifest: Manifest) -> list[tuple[int, int]]:
     return [(start, stop) for start, stop in pairwise(starts) if start < stop]
 
 
-def _check(opened: Sequence[Opened], lists: Mapping[str, ListedIds]) -> None:
+def _check(opened: Sequence[Opened], lists: Mapping[str, ListedIds], manifest: Manifest) -> None:
     """Refuse shards that do not agree, and ids that are in none of them or in several."""
-    kinds = sorted({each.kind for each in opened})
-    if len(kinds) > 1:
-        raise InvalidInput(f"the shards of a pool must agree; one has {kinds[0]}, another {kinds[1]}")
+    first = opened[0]
+    for each in opened:
+        if each.kind != first.kind:
+            raise InvalidInput(
+                f"{each.origin} has {each.kind}, and {first.origin} has {first.kind}; the shards of a pool must agree"
+            )
+    manifest.check_ids(each.named for each in opened)
     for what, ids in lists.items():
         counts = torch.zeros(len(ids.names), dtype=torch.long)
         for each in opened:
@@ -177,6 +188,17 @@ def _named(crew: Crew, places: Sequence[tuple[int, int]]) -> list[tuple[int, str
     found = crew.ask(Shard.named, {number: (torch.tensor(own),) for number, own in rows.items()})
     each = {number: iter(names) for number, names in found.items()}
     return [next(each[number]) for number, _ in places]
+
+
+def _check_distinct(crew: Crew, opened: Sequence[Opened], manifest: Manifest, names: list[str]) -> None:
+    """Refuse picks whose ids other shards have too: an answer could not be given to the right row."""
+    if len(opened) == 1 or not opened[0].named:
+        return
+    crew.members = list(range(crew.size))
+    held = Counter(name for each in crew.ask_all(Shard.held, names) for name in each)
+    twice = next((name for name in names if held[name] > 1), None)
+    if twice is not None:
+        raise InvalidInput(f"{manifest.folder}: the id {twice!r} occurs more than once; list each id once")
 
 
 def _by_shard(places: Sequence[tuple[int, int]]) -> dict[int, list[int]]:

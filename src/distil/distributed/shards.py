@@ -21,6 +21,7 @@ from distil.functional.features import EXACT_TIE, Dense, Features, Outer, vanish
 from distil.functional.weighted_rows import Found, Shares, WeightedRows
 from distil.measuring.source import ArraySource, arguments_of
 from distil.rng import Rng
+from distil.selection.arguments import check_unlabeled
 from distil.selection.checked import checked_scores
 from distil.selection.leaders import Leaders
 from distil.signals import Signals
@@ -59,12 +60,16 @@ class Opened(NamedTuple):
     Attributes:
         size: Number of rows that may be chosen.
         matched: List of ids -> the positions in it of ids of this shard.
+        origin: The file of the first array.
         kind: Types and widths of the arrays.
+        named: Whether the rows have ids of the user.
     """
 
     size: int
     matched: dict[str, list[int]]
+    origin: str
     kind: str
+    named: bool
 
 
 class Candidates(NamedTuple):
@@ -98,40 +103,47 @@ class Shard:
         self.part = part
         manifest, runtime = read_manifest(part.folder), Runtime(progress=False, memory=part.memory)
         names = arguments_of(part.strategy.needs.pool)
-        columns = {name: read_rows(manifest, name, part.start, part.stop, runtime) for name in names}
+        columns = {name: read_rows(manifest, name, part.start, part.stop, runtime=runtime) for name in names}
+        self._origin = next(column.origin for column in columns.values())
         self._arrays = {name: column.values for name, column in columns.items()}
         named = [column.names for column in columns.values() if column.names is not None]
         if any(each != named[0] for each in named):
             raise InvalidInput(f"{part.folder}: the files of {' and '.join(names)} have different ids")
         self._names: Sequence[Any] = named[0] if named else range(part.start, part.stop)
-        index = {name: row for row, name in enumerate(named[0])} if named else None
-        self._rows = {what: self._listed(ids, index) for what, ids in part.lists.items()}
+        self._index = {name: row for row, name in enumerate(named[0])} if named else None
+        self._rows = {what: self._listed(ids) for what, ids in part.lists.items()}
         self._free = self._may_be_chosen()
         self._runtime = runtime
         self.rng = Rng(part.seed)
 
-    def _listed(self, ids: ListedIds, index: Mapping[str, int] | None) -> dict[int, int]:
+    def _listed(self, ids: ListedIds) -> dict[int, int]:
         """Place in a list of ids -> row in this part, for those that are here."""
-        if index is None or ids.positions:
+        if self._index is None or ids.positions:
             rows = [position_of(name, self.part.size) - self.part.start for name in ids.names]
         else:
-            rows = matched(ids.names, index)
+            rows = matched(ids.names, self._index)
         return {place: row for place, row in enumerate(rows) if 0 <= row < self.part.stop - self.part.start}
 
     def _may_be_chosen(self) -> Tensor:
         size = self.part.stop - self.part.start
         free = torch.ones(size, dtype=torch.bool)
+        free[list(self._rows.get("labeled", {}).values())] = False
         if "candidates" in self._rows:
-            free[:] = False
-            free[list(self._rows["candidates"].values())] = True
-        for what in ("labeled", "exclude"):
-            free[list(self._rows.get(what, {}).values())] = False
+            rows = torch.tensor(list(self._rows["candidates"].values()), dtype=torch.long)
+            check_unlabeled(rows, free, self._names.__getitem__)
+            free = torch.zeros(size, dtype=torch.bool).index_fill_(0, rows, True)
+        free[list(self._rows.get("exclude", {}).values())] = False
         return torch.nonzero(free)[:, 0]
 
     def opened(self) -> Opened:
         """What there is."""
         kind = ", ".join(f"{name} {a.dtype} {'x'.join(map(str, a.shape[1:]))}" for name, a in self._arrays.items())
-        return Opened(len(self._free), {what: list(rows) for what, rows in self._rows.items()}, kind)
+        matches = {what: list(rows) for what, rows in self._rows.items()}
+        return Opened(len(self._free), matches, self._origin, kind, self._index is not None)
+
+    def held(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that are ids of this part."""
+        return [name for name in names if self._index is not None and name in self._index]
 
     def named(self, rows: Tensor) -> list[tuple[int, str]]:
         """The positions of rows in the whole pool, and their ids as text."""

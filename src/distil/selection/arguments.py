@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -244,14 +244,26 @@ def as_candidates(candidates: Ids | None, exclude: Ids | None, labeled: Tensor |
         free[labeled] = False
     if candidates is not None:
         ids = reader.positions(candidates, "candidates")
-        if not bool(free[ids].all()):
-            raise InvalidInput(
-                f"candidates has {reader.name(ids[~free[ids]][0])!r}, which is in labeled too; remove it from one of them"
-            )
+        check_unlabeled(ids, free, reader.name)
         free = torch.zeros(reader.size, dtype=torch.bool).index_fill_(0, ids, True)
     if exclude is not None:
         free[reader.positions(exclude, "exclude")] = False
     return torch.nonzero(free)[:, 0]
+
+
+def check_unlabeled(candidates: Tensor, free: Tensor, name: Callable[[int], Any]) -> None:
+    """Refuse a candidate that is labeled.
+
+    Args:
+        candidates: Rows that may be chosen, (M,).
+        free: Whether each row has no label, (N,).
+        name: The id of a row.
+    """
+    wrong = candidates[~free[candidates]]
+    if len(wrong):
+        raise InvalidInput(
+            f"candidates has {name(int(wrong[0]))!r}, which is in labeled too; remove it from one of them"
+        )
 
 
 def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - any argument of a caller
