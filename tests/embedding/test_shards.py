@@ -11,11 +11,13 @@ import pytest
 
 from distil.data.array_files import read_column
 from distil.data.items import Items
+from distil.distributed.select import pick_from_shards
 from distil.embedding import shards as module
 from distil.embedding.encoders import encoder_named
 from distil.embedding.shards import embed_shards
 from distil.errors import DataNotFound, DistilWarning, InvalidInput, RunError
-from distil.system.executor import Executor
+from distil.strategies import strategy_named
+from distil.system.executor import Executor, Serial
 
 
 @pytest.fixture
@@ -172,6 +174,24 @@ def test_another_pool_takes_the_manifest_away_until_all_its_shards_are_there(her
     assert read_column("emb").values[:, 0].tolist() == list(range(2, 8))
 
 
+def test_shards_of_two_models_are_no_pool(here):
+    """As after the files of one shard were copied from the folder of another model."""
+    made()
+    Path("others.py").write_text("def encode(texts):\n    return [[1, len(text)] for text in texts]\n")
+    embed_shards("pool.csv", "others:encode", "other", rows_per_shard=4)
+    for file in Path("other").glob("00001.*"):
+        file.replace(Path("emb") / file.name)
+    match = (
+        r"00001\.npy was embedded by another model or other weights \(others:encode\) than emb/00000\.npy \(sizes_of"
+    )
+    with pytest.raises(InvalidInput, match=match):
+        read_column("emb")
+    with pytest.raises(InvalidInput, match=match):
+        pick_from_shards(strategy_named("core_set"), 1, "emb", Serial())
+    made()
+    assert read_column("emb").values[:, 0].tolist() == list(range(1, 11))
+
+
 def test_skipped_items_have_no_row(here):
     texts = ['"a"', "null", '"abc"', '"b"', '"ab"']
     Path("pool.jsonl").write_text("".join(f'{{"id": "t{i}", "text": {text}}}\n' for i, text in enumerate(texts)))
@@ -181,13 +201,33 @@ def test_skipped_items_have_no_row(here):
     assert (column.names, column.values[:, 0].tolist()) == (["t0", "t2", "t3", "t4"], [1, 3, 1, 2])
 
 
+def test_a_shard_whose_items_are_all_skipped_has_no_rows(here):
+    texts = ['"ab"'] * 4 + ["null"] * 4 + ['"ab"'] * 2
+    lines = [f'{{"id": "t{i}", "text": {text}}}\n' for i, text in enumerate(texts)]
+    Path("pool.jsonl").write_text("".join(lines))
+
+    def again(**given):
+        return embed_shards("pool.jsonl", "sizes_of_shards:encode", "emb", rows_per_shard=4, **given)
+
+    with pytest.raises(InvalidInput, match="t4: the text is missing"):
+        again()
+    found = again(on_error="skip")
+    assert (found.rows, found.dims, len(found.skipped), found.missing) == (6, 2, 4, ())
+    assert read_column("emb").names == ["t0", "t1", "t2", "t3", "t8", "t9"]
+    assert again(on_error="skip").made == 0
+    Path("pool.jsonl").write_text("".join(lines).replace("null", '"abc"', 1))
+    assert again(on_error="skip").rows == 7
+    Path("pool.jsonl").write_text("".join(lines).replace('"ab"', "null"))
+    with pytest.raises(InvalidInput, match="none of the 10 items could be read; the reason for the first: the text is"):
+        again(on_error="skip")
+
+
 def test_faults(here):
     with pytest.raises(InvalidInput, match="rows_per_shard must be a multiple of 4, got 6"):
         embed_shards("pool.csv", "sizes_of_shards:encode", "emb", rows_per_shard=6)
     with pytest.raises(InvalidInput, match="K from 1 to N, got 0/3"):
         made(part=(0, 3))
-    with pytest.raises(InvalidInput, match="the pool has 3 shards, so there is no part 4 of 4"):
-        made(part=(4, 4))
+    assert made(part=(4, 4))[0].notes == ("the pool has 3 shards, and none of them is in this part",)
     with pytest.raises(InvalidInput, match="no content or files to identify"):
         embed_shards(Items(lambda row: "text", 3, kind="texts"), encoder_named("sizes_of_shards:encode", None), "emb")
     Path("emb").mkdir()

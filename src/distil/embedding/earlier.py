@@ -40,7 +40,7 @@ def model_key(encoder: Encoder) -> str:
 def earlier_rows(files: OwnFiles, encoder: Encoder) -> tuple[Earlier | None, str]:
     """The embeddings in a finished file, if this model made them; else None, and a sentence that says why, if there is a file."""
     path, info = files.path, files.info
-    if not path.exists():
+    if not path.exists() or info.get("rows") == 0:
         return None, ""
     hashes = hashes_path(path)
     if not info or info.get("contents") != digest(hashes):

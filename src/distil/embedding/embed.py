@@ -83,6 +83,7 @@ def embed(
     on_error: OnError = "raise",
     force: bool = False,
     aside: bool = False,
+    empty: bool = False,
     runtime: Runtime | None = None,
 ) -> Embedded:
     """Embed every item of a pool, once.
@@ -104,6 +105,7 @@ def embed(
         force: Replace files of these names that ``embed`` did not write, or that were edited since; without it, only its own files
             are replaced.
         aside: Where its own files were edited or damaged, keep them under another name, with a warning, in place of an error.
+        empty: Where no item can be read, write an array without rows, in place of an error.
         runtime: Device, minibatch size (default: 32 images or texts), progress bar, and ``num_workers`` threads that read items
             (default: one per core).
 
@@ -146,6 +148,8 @@ def embed(
             files = OwnFiles(path, force=force, aside=aside)
             earlier, why = earlier_rows(files, encoder)
             made, reused = _append(items, encoder, journal, earlier, on_error, runtime)
+            if not journal.kept and not empty:
+                raise InvalidInput(none_read(len(items), next(iter(journal.faults.values()))))
             embedded = _finish(items, encoder, journal, files, made, reused, why)
     if embedded.skipped and on_error == "raise":
         name, fault = next(iter(embedded.skipped.items()))
@@ -311,14 +315,15 @@ def _finished(path: Path, key: str) -> Embedded | None:
     return Embedded(path, (info["rows"], info["dims"]), info["skipped"], 0, note=info.get("read", ""))
 
 
+def none_read(size: int, fault: str) -> str:
+    """What is wrong with a pool of so many items none of which can be read; ``fault`` is the reason for the first."""
+    return f"none of the {size:,} items could be read; the reason for the first: {fault}"
+
+
 def _finish(
     items: Items, encoder: Encoder, journal: Journal, files: OwnFiles, made: int, reused: int, why: str
 ) -> Embedded:
     """Write ids and information, then give the array its final name; this step marks the embeddings as complete."""
-    if not journal.kept:
-        raise InvalidInput(
-            f"none of the {len(items):,} items could be read; the reason for the first: {next(iter(journal.faults.values()))}"
-        )
     path, rows, dims = journal.path, journal.kept, journal.dims
     names = [items.name(row) for row in range(len(items)) if row not in journal.faults]
     skipped = {items.name(row): fault for row, fault in journal.faults.items()}

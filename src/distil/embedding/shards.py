@@ -18,7 +18,7 @@ from distil.data.items import Items, items_of
 from distil.data.pools import open_pool
 from distil.data.shards import MANIFEST, manifest_text, read_manifest, write_manifest
 from distil.data.table_files import Quoting
-from distil.embedding.embed import Embedded, OnError, embed, key_of_pool
+from distil.embedding.embed import Embedded, OnError, embed, key_of_pool, none_read
 from distil.embedding.encoders import Encoder, encoder_named
 from distil.embedding.own_files import read_info
 from distil.errors import DistilError, InvalidInput, RunError, counted, whole_number
@@ -79,8 +79,8 @@ def embed_shards(
         model: The model.
         folder: The folder of the shards; it is made where it does not exist.
         rows_per_shard: Number of items of a shard, a multiple of 4,096; the last may have fewer.
-        part: ``(k, n)``: embed the k-th of n equal parts of the shards, k from 1. Calls for different parts may run at the same
-            time, on several machines that share the folder.
+        part: ``(k, n)``: embed the k-th of n equal parts of the shards, k from 1; there is nothing to do in a part beyond the last
+            shard. Calls for different parts may run at the same time, on several machines that share the folder.
         weights: The weights of a timm model.
         column: The column of the items, if the pool is a table.
         ids: The ids of the items.
@@ -108,10 +108,8 @@ def embed_shards(
         _check_manifest(folder)
     job = _Job(pool, model, folder, rows_per_shard, weights, column, ids, quoting, on_error, force, runtime, device)
     opened = job.opened()
-    if k > len(opened.shards):
-        raise InvalidInput(f"the pool has {counted(len(opened.shards), 'shard')}, so there is no part {k} of {n}")
     own = range(len(opened.shards))[k - 1 :: n]
-    if executor is None:
+    if executor is None or not own:
         found = [opened.embedded(number, runtime) for number in own]
     else:
         job.folder.mkdir(parents=True, exist_ok=True)
@@ -172,9 +170,8 @@ class _Opened:
             (shard.path.parent / MANIFEST).unlink(missing_ok=True)  # it would list files of another pool or model
         job, aside = self.job, not self.job.force and bool(read_info(shard.path))
         force, on_error = job.force, job.on_error
-        return embed(
-            shard.items, self.encoder, out=shard.path, on_error=on_error, force=force, aside=aside, runtime=runtime
-        )
+        options: dict[str, Any] = {"on_error": on_error, "force": force, "aside": aside, "runtime": runtime}
+        return embed(shard.items, self.encoder, out=shard.path, empty=True, **options)
 
 
 def _in_process(job: _Job) -> tuple[_Opened, Runtime]:
@@ -232,9 +229,10 @@ def _check_manifest(folder: Path) -> None:
     if not path.exists():
         return
     try:
-        rows = read_manifest(folder).rows
-        own = path.read_text(encoding="utf-8") == manifest_text(rows, _files(rows))
-    except DistilError:
+        manifest = read_manifest(folder)
+        files = {"embeddings": [name for name in manifest.files["embeddings"] if _is_name(name)]}
+        own = path.read_text(encoding="utf-8") == manifest_text(manifest.rows, files)
+    except (DistilError, LookupError):
         own = False
     if not own:
         raise InvalidInput(
@@ -243,27 +241,35 @@ def _check_manifest(folder: Path) -> None:
         )
 
 
-def _files(rows: Sequence[int]) -> dict[str, list[str]]:
-    """The files of shards with these numbers of rows."""
-    return {"embeddings": [_name(number) for number in range(len(rows))]}
-
-
 def _name(number: int) -> str:
     """The name of the file of a shard."""
     return f"{number:0{_DIGITS}}.npy"
 
 
+def _is_name(file: str) -> bool:
+    """Whether a file has the name of a shard."""
+    stem = file.removesuffix(".npy")
+    return stem.isdecimal() and file == _name(int(stem))
+
+
 def _summed(folder: Path, shards: Sequence[_Shard], found: Sequence[Embedded]) -> Sharded:
     """The result of a call, after the manifest is written if all shards are there."""
     missing = tuple(number for number, shard in enumerate(shards) if not shard.is_named())
-    rows = [each.shape[0] for each in found]
+    skipped = {name: fault for each in found for name, fault in each.skipped.items()}
+    rows, widths = [each.shape[0] for each in found], [each.shape[1] for each in found]
     if not missing:
         infos = [read_info(shard.path) for shard in shards]
         rows = [info["rows"] for info in infos]
+        if not any(rows):
+            raise InvalidInput(
+                none_read(sum(len(shard.items) for shard in shards), next(iter(infos[0]["skipped"].values())))
+            )
         widths = sorted({info["dims"] for info in infos})
         if len(widths) > 1:
             raise InvalidInput(f"the shards in {folder} have embeddings of {widths[0]} and of {widths[-1]} numbers")
-        write_manifest(folder, rows, _files(rows))
-    skipped = {name: fault for each in found for name, fault in each.skipped.items()}
+        kept = [number for number, size in enumerate(rows) if size]  # of others, all items were left out
+        write_manifest(folder, [rows[number] for number in kept], {"embeddings": [_name(number) for number in kept]})
     notes = tuple(dict.fromkeys(each.note for each in found if each.note))
-    return Sharded(folder, sum(rows), found[0].shape[1], sum(each.made for each in found), skipped, missing, notes)
+    if not found:
+        notes = (f"the pool has {counted(len(shards), 'shard')}, and none of them is in this part",)
+    return Sharded(folder, sum(rows), max(widths, default=0), sum(each.made for each in found), skipped, missing, notes)
