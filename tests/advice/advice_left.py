@@ -17,6 +17,7 @@ LEFT = {
         'X needs X, which is not installed: pip install "distil[X]"',
         "X was written by another program meanwhile, and was left as it is; choose another name for out",
         "an image of X bytes is too large for a task; use images=upload",
+        "check the disk and the space on it, then do it again",
         "check the permissions of the folder",
         "the disk failed, perhaps because it is full; nothing of this was saved",
         "correct it, or allow new classes (new_classes)",

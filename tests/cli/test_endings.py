@@ -106,12 +106,16 @@ def _sent(number):
 GOES_ON = "nothing is lost, and the same command goes on from here"
 WROTE_NOTHING = "nothing was written; the same command begins again, and embeddings that are finished are kept"
 
+FULL = "No space left on device; free some space, then run the same command again"
+FAILING = "Input/output error; the disk may be failing: check it, then run the same command again"
+
 # What happens in a command, its exit code, and what the line says; {} is how the command goes on.
 FAULTS = [
-    (_raises(OSError(errno.ENOSPC, "No space left on device", "runs/a/x")), 1, "runs/a/x: No space left on device"),
+    (_raises(OSError(errno.ENOSPC, "No space left on device", "runs/a/x")), 1, f"runs/a/x: {FULL}"),
     (_raises(PermissionError(errno.EACCES, "Permission denied", b"b.csv")), 1, "b.csv: Permission denied"),
     (_raises(OSError(errno.EMFILE, "Too many open files", "c.npy")), 1, "c.npy: Too many open files"),
-    (_raises(OSError(errno.EIO, "Input/output error")), 1, "Input/output error (test_endings.py, line "),
+    (_raises(OSError(errno.EIO, "Detail: [errno 5]", "d.parquet")), 1, f"d.parquet: {FAILING}"),
+    (_raises(OSError(errno.EIO, "Input/output error")), 1, f"{FAILING} (test_endings.py, line "),
     (_raises(OSError("timed out")), 1, "OSError: timed out (test_endings.py, line "),
     (_raises(BrokenPipeError(errno.EPIPE, "Broken pipe")), 1, "Broken pipe (test_endings.py, line "),
     (_raises(MemoryError()), 1, "there is not enough memory; end other programs, or take smaller data or minibatches"),
@@ -207,7 +211,7 @@ def test_an_output_that_cannot_be_written(capsys, monkeypatch, acts, case):
     for name, argv in list(LINES.items())[::3]:  # all commands share one way to end
         acts(name, prints)
         for number, code, line in (
-            (errno.ENOSPC, 1, "distil: standard output: No space left on device\n"),
+            (errno.ENOSPC, 1, f"distil: standard output: {FULL}\n"),
             (errno.EPIPE, 0, ""),
         ):
             with case(name, line), monkeypatch.context() as patched:
@@ -239,7 +243,7 @@ def _shell(line, **environment):
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
 def test_streams_of_a_shell():
-    full = "distil: standard output: No space left on device\n"
+    full = f"distil: standard output: {FULL}\n"
     assert _shell("distil --help > /dev/full") == (1, "", full)
     assert _shell("distil rum 2> /dev/full") == (2, "", "")
     assert _shell("distil --help >&-") == (0, "", "")

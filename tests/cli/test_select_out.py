@@ -165,6 +165,6 @@ def test_a_full_or_broken_disk_is_a_line(here, said, monkeypatch, step):
             with monkeypatch.context() as broken:
                 broken.setattr(step, lambda *_, number=number: broke(number))
                 code, printed, err = said("--force", out=out)
-            assert (code, printed, err) == (1, "", f"distil: {out}: {os.strerror(number)}\n")
+            assert (code, printed, err.startswith(f"distil: {out}: {os.strerror(number)}")) == (1, "", True)
             assert Path("old.csv").read_text() == "mine"
             assert sorted(here.iterdir()) == before

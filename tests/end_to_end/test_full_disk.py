@@ -1,164 +1,246 @@
-"""A disk that is full at any write of an experiment: one line, and the same command goes on to the same bytes."""
+"""A disk that is full, or fails once, at any call of a command: one line, nothing half-written, and the same command completes."""
 
 from __future__ import annotations
 
+import csv
 import errno
 import itertools
 import json
 import os
 import re
 import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
-from safetensors import SafetensorError
+from PIL import Image
 
-from distil.cli import main
-from distil.errors import MissingPackage
-from distil.experiment import first_round, outputs, weights
-from distil.experiment.config import experiment_config
+HERE = Path(__file__).parent
+SOURCE = str(HERE.parents[1] / "src")
+RANDOM = re.compile(
+    r"[0-9a-f-]{36}\.[0-9a-f]{16}|(?<=sheets/)[0-9a-f]{16}"
+)  # the key of a sheet, and the file of what it showed
+FAULTS = {errno.ENOSPC: True, errno.EIO: False}  # a full disk stays full; a disk may fail once
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are read from /proc")
-
-DOCUMENT = {
-    "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 4},
+EXPERIMENT = {
+    "model": {"architecture": "two_layer_net", "target_classes": 2, "hidden_units_1": 4},
     "train_parameters": {"lr": 0.05, "batch_size": 16, "n_epoch": 1, "islogs": True, "logs_location": "train.log"},
     "active_learning": {"strategies": ["random_sampling", "margin_sampling"], "budget": 4, "rounds": 2},
-    "dataset": {"name": "digits", "test_points": 100},
+    "dataset": {"embeddings": "x.npy", "labels": "known.csv", "test_points": 10},
     "experiment": {"seeds": 1, "full_data": False},
 }
 
 
-class HalfWritten:
-    """A file whose write may stop half way."""
-
-    def __init__(self, file, write):
-        self._file, self._write = file, write
-
-    def write(self, content):
-        self._write(self._file.name, lambda: self._file.write(content[: len(content) // 2]))
-        return self._file.write(content)
-
-    def __getattr__(self, name):
-        return getattr(self._file, name)
-
-    def __enter__(self):
-        self._file.__enter__()
-        return self
-
-    def __exit__(self, *args):
-        return self._file.__exit__(*args)
-
-
 class Disk:
-    """Counts the writes of a process, and has no space left from one of them on."""
+    """A folder whose disk fails when asked to, and the process that runs commands in it."""
 
-    def __init__(self):
-        self.full_from = None
-        self.written = []
+    def __init__(self, folder: Path) -> None:
+        library, control = folder / "failing_disk.so", folder / "control"
+        self.work = folder / "disk" / "work"
+        self.work.mkdir(parents=True)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, HERE / "failing_disk.c", "-ldl"], check=True)
+        control.write_bytes(bytes(8212))
+        homes = dict.fromkeys(("XDG_DATA_HOME", "XDG_CACHE_HOME"), str(self.work.parent / "home"))
+        disk = {"LD_PRELOAD": str(library), "DISK_ROOT": str(self.work.parent), "DISK_CONTROL": str(control)}
+        environment = {**os.environ, **homes, **disk, "PYTHONPATH": SOURCE, "OMP_NUM_THREADS": "1", "USER": "anna"}
+        command = [sys.executable, HERE / "failing_disk.py"]
+        self.process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=environment)
 
-    def write(self, name, half=lambda: None):
-        self.written.append(Path(str(name)).name)
-        if self.full_from is not None and len(self.written) > self.full_from:
-            half()
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    def hold(self, patch):
-        """Stand between the program and everything that it writes."""
-        real_open, real_sync, real_copy, real_save = Path.open, os.fsync, shutil.copyfile, weights.save_model
-
-        def opened(path, mode="r", *args, **kwargs):
-            file = real_open(path, mode, *args, **kwargs)
-            return file if mode in ("r", "rb", "rb+") else HalfWritten(file, self.write)
-
-        def synced(handle):
-            self.write(f"sync of {Path(os.readlink(f'/proc/self/fd/{handle}')).name}")
-            real_sync(handle)
-
-        def copied(source, target):
-            self.write(target, lambda: Path(target).touch())
-            return real_copy(source, target)
-
-        def saved(module, path):
-            try:
-                self.write(path)
-            except OSError as error:
-                raise SafetensorError(f"I/O error: {error.strerror} (os error {error.errno})") from None
-            real_save(module, path)
-
-        patch.setattr(Path, "open", opened)
-        patch.setattr(os, "fsync", synced)
-        patch.setattr(first_round.shutil, "copyfile", copied)
-        patch.setattr(weights, "save_model", saved)
+    def run(self, command: str, fail_at: int = 0, error: int = 0) -> dict:
+        job = {"argv": command.split(), "folder": str(self.work), "fail_at": fail_at, "error": error}
+        self.process.stdin.write(f"{json.dumps({**job, 'lasting': FAULTS.get(error, False)})}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """``run(folder, full_from)``: the command in a folder; the exit code, what it wrote to stderr, and the disk."""
-    loaded = experiment_config.load("digits", None)
-    monkeypatch.setattr(experiment_config, "load", lambda *_, **__: loaded)
-
-    def no_plot(*_, **__):
-        raise MissingPackage("no plot here")
-
-    monkeypatch.setattr(outputs, "picture_of", no_plot)
-    (tmp_path / "config.json").write_text(json.dumps(DOCUMENT))
-
-    def command(folder, full_from=None):
-        (tmp_path / folder).mkdir(exist_ok=True)
-        monkeypatch.chdir(tmp_path / folder)
-        disk = Disk()
-        disk.full_from = full_from
-        with monkeypatch.context() as patch:
-            disk.hold(patch)
-            code = main(["run", "../config.json", "--output", "out", "--no-progress"])
-        return code, capsys.readouterr().err, disk
-
-    return command
+def disk(tmp_path):
+    if not Path("/proc/self/fd").exists() or shutil.which("cc") is None:
+        pytest.skip("needs Linux and a C compiler")
+    made = Disk(tmp_path)
+    yield made
+    made.process.stdin.close()
+    made.process.wait()
+    made.process.stdout.close()
 
 
-def files_of(folder):
-    """The bytes of every file but times, locks and the log, which holds times."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-        and path.name not in ("times.jsonl", ".lock", "log.json", "train.log-random_sampling-0.txt")
-        and not path.name.startswith("train-")
+def record(database: Path) -> str:
+    """What a project's database says, without clocks and random keys."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        rows = {}
+        for table, columns in {
+            "event": "seq, who, kind, item, class, subject",
+            "item": "*",
+            "class": "*",
+            "current": "*",
+            "queue": "*",
+            "lease": "item, who, lasting",
+        }.items():
+            rows[table] = db.execute(f"SELECT {columns} FROM {table} ORDER BY 1, 2").fetchall()
+    return repr(rows)
+
+
+def state(folder: Path) -> dict[str, str]:
+    """The content of every file, but locks and what holds times."""
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and not re.search(
+            r"lock$|times\.jsonl$|log\.json$|train\S*\.(log|txt)|\.db-(wal|shm)$", path.name
+        ):
+            name = str(path.relative_to(folder))
+            found[RANDOM.sub("0", name)] = (
+                record(path) if path.name == "project.db" else RANDOM.sub("0", path.read_bytes().decode("latin-1"))
+            )
+    return found
+
+
+def restore(kept: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(kept, folder)
+
+
+def check(disk: Disk, command: str, step: int) -> list[str]:
+    """Let a command fail at every so many of its calls; what is wrong. The folder is then as the whole command leaves it."""
+    before, after = disk.work.parent.parent / "before", disk.work.parent.parent / "after"
+    restore(disk.work.parent, before)
+    whole = disk.run(command)
+    assert whole["code"] == 0, whole
+    start, end = state(before / "work"), state(disk.work)
+    restore(disk.work.parent, after)
+    wrong = []
+    for number, error in zip(range(step // 2 + 1, whole["calls"] + 1, step), itertools.cycle(FAULTS), strict=False):
+        restore(before, disk.work.parent)
+        done = disk.run(command, number, error)
+        found = faults_of(done, start, state(disk.work), end)
+        again = disk.run(command) if done["code"] else done
+        if again["code"] or state(disk.work) != end:
+            found += [f"the same command then left {changed(state(disk.work), end)}: {again}"]
+        wrong += [
+            f"{command}, {errno.errorcode[error]} at {number} of {whole['calls']}, {done['what']}: {f}" for f in found
+        ]
+    restore(after, disk.work.parent)
+    return wrong
+
+
+def faults_of(done: dict, start: dict[str, str], left: dict[str, str], end: dict[str, str]) -> list[str]:
+    """What is wrong with what a command said, and with the files that it left, those in which it keeps its own state apart."""
+    found = []
+    line = r"distil: \S+:? .*again.*\n"
+    if done["code"] and (done["code"] != 1 or not re.fullmatch(line, done["err"]) or ".tmp" in done["err"]):
+        found.append(f"said {done}")
+    if not done["code"] and left != end:
+        found.append(f"ended well, with others: {changed(left, end)}")
+    half = {
+        name
+        for name, content in left.items()
+        if content not in (start.get(name), end.get(name)) and not end.get(name, "").startswith(content)
     }
+    half = {name for name in half if not re.search(r"(^|/)(\.|weights-)[^/]*$", name)}
+    return (
+        found
+        + [f"half-written: {half}"] * bool(half)
+        + [f"lost: {start.keys() - left.keys()}"] * bool(start.keys() - left.keys())
+    )
 
 
-def check(run, tmp_path, step):
-    code, err, disk = run("whole")
-    assert (code, err) == (0, "")
-    whole, names = files_of(tmp_path / "whole"), disk.written
-    for part in (
-        "events.jsonl",
-        "times.jsonl",
-        "weights-001",
-        "model",
-        "events.json.",
-        "weights.safe",
-        "config",
-        "results",
-        "log",
-    ):
-        assert any(part in name for name in names), part
-    for full_from in itertools.chain(range(0, len(names), step), [len(names) - 1]):
-        folder = f"full-{full_from}"
-        code, err, _ = run(folder, full_from)
-        assert (code, len(err.splitlines())) == (1, 1), (names[full_from], err)
-        assert re.match(r"distil: \S+(:| cannot be written:) .*No space left on device", err), (names[full_from], err)
-        code, err, _ = run(folder)
-        assert (code, err) == (0, ""), names[full_from]
-        assert files_of(tmp_path / folder) == whole, names[full_from]
-        shutil.rmtree(tmp_path / folder)
+def changed(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    return sorted(name for name in {**one, **other} if one.get(name) != other.get(name))
 
 
-def test_a_full_disk(run, tmp_path):
-    check(run, tmp_path, 29)
+def images(work: Path) -> None:
+    (work / "images").mkdir()
+    for number in range(12):
+        Image.new("RGB", (4, 4), (20 * number, 0, number)).save(work / "images" / f"{number}.png")
+
+
+def arrays(work: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(work / "x.npy", rng.normal(size=(40, 3)).astype("float32"))
+    np.save(work / "p.npy", rng.dirichlet([0.2, 0.2], 40).astype("float32"))
+    for name, count in (("labeled.csv", 12), ("known.csv", 40)):
+        (work / name).write_text("id,label\n" + "".join(f"{n},{'ab'[n % 2]}\n" for n in range(count)))
+    (work / "curve.csv").write_text("labels,score\n" + "".join(f"{10 * n},{1 - 1 / n}\n" for n in range(1, 12)))
+    (work / "old.csv").write_text("mine")
+    (work / "config.json").write_text(json.dumps(EXPERIMENT))
+
+
+def texts(work: Path) -> None:
+    (work / "t.csv").write_text("id,text\n" + "".join(f"t{n},text {n}\n" for n in range(12)))
+    (work / "known.csv").write_text("id,label\nt1,x\nt2,y\n")
+
+
+def filled(name: str) -> Callable[[Path], None]:
+    """A step that fills in a sheet; its last row gets a flag, where it has a column for that."""
+
+    def fill(work: Path) -> None:
+        with (work / name).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for number, row in enumerate(rows):
+            row["label"] = "xy"[number % 2]
+        rows[-1] |= {"label": "", "answer": "flag"} if "answer" in rows[-1] else {}
+        with (work / name).open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+
+    return fill
+
+
+CHAINS = {
+    "files": [
+        images,
+        "embed images --model pixels --out emb.npy",
+        "embed images --model pixels --shards shards",
+        arrays,
+        "select --embeddings x.npy --strategy core_set --n 3 --out picks.csv --explain why.html",
+        "select --embeddings x.npy --strategy core_set --n 3 --out old.csv --force",
+        "audit x.npy --labeled labeled.csv --out audit.html --suspects suspects.csv",
+        "evaluate --probs p.npy --classes x,y --n 20 --out random.csv",
+        filled("random.csv"),
+        "finish --probs p.npy --classes x,y --labels random.csv --error .4 --confidence .6 --out all.csv --rest rest.csv",
+        "forecast curve.csv --out forecast.csv",
+    ],
+    "experiment": [arrays, "run config.json --output out --no-progress", "report out"],
+    "project": [
+        texts,
+        "project create p --classes x,y",
+        "project add p t.csv",
+        "next p --n 4 --strategy random_sampling --out sheet.csv",
+        filled("sheet.csv"),
+        "answer p sheet.csv",
+        "project import p known.csv --who ben",
+        "project decide p --item t3 --label x",
+        "project ties p --out ties.csv",
+        "project withdraw p --of anna",
+        "project classes p --add z",
+        "project export p labels.csv",
+        "project export p hf --format huggingface",
+    ],
+}
+
+
+def check_chain(disk: Disk, chain: list[str | Callable[[Path], None]], step: int) -> None:
+    """Fail at every so many calls of each command of a chain, in turn as a full disk and as one that fails once."""
+    wrong = []
+    for each in chain:
+        if callable(each):
+            each(disk.work)
+        else:
+            wrong += check(disk, each, step)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_disk_that_is_full_or_fails(disk):
+    check_chain(disk, CHAINS["project"][:6], 40)
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_at_every_write(run, tmp_path):
-    check(run, tmp_path, 1)
+@pytest.mark.parametrize(("name", "step"), [("files", 1), ("project", 1), ("experiment", 3)])
+def test_a_disk_that_is_full_or_fails_at_any_call(disk, name, step):
+    check_chain(disk, CHAINS[name], step)

@@ -1,11 +1,14 @@
 """Sheets: filled in by parts, answered twice, opened in spreadsheets."""
 
 import csv
+import errno
 import json
+from contextlib import contextmanager
 
 import pytest
 
 from distil.errors import InvalidInput
+from distil.labeling import sheets
 from distil.labeling.events import Event
 from distil.labeling.exchange import import_labels
 from distil.labeling.handing_out import random_order
@@ -146,6 +149,35 @@ def test_what_a_sheet_gets(project, tmp_path):
     with pytest.raises(FileExistsError):
         write_sheet(project, tmp_path / "a.csv" / "x.csv", "anna", 1, random_order())
     assert "7" in project.open_items("carl")  # not with anna, who has no sheet of it
+
+
+def test_of_a_sheet_that_cannot_be_recorded_nothing_is_left(project, tmp_path, monkeypatch):
+    """On a full disk nothing can be taken back either, so the sheet is written before the items are with the person."""
+    before = project.state()
+    with monkeypatch.context() as patch:
+        patch.setattr(sheets, "write_records", lambda *_: full())
+        with pytest.raises(OSError, match="No space left"):
+            write_sheet(project, tmp_path / "a.csv", "anna", 3, random_order())
+    real = project.together
+
+    @contextmanager
+    def full_at_the_end():
+        with real() as block:
+            yield block
+            assert (tmp_path / "a.csv").exists()
+            full()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(project, "together", full_at_the_end)
+        with pytest.raises(OSError, match="No space left"):
+            write_sheet(project, tmp_path / "a.csv", "anna", 3, random_order())
+    assert (project.leases(), project.state()) == ([], before)
+    assert not (tmp_path / "a.csv").exists()
+    assert len(write_sheet(project, tmp_path / "a.csv", "anna", 3, random_order())) == 3
+
+
+def full():
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_tie_goes_to_one_more_person(project, tmp_path, say):

@@ -1,5 +1,6 @@
 """The file: what is refused when it is opened, and errors of SQLite as one line."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -12,7 +13,7 @@ import pytest
 from distil.errors import RunError
 from distil.labeling.events import Event
 from distil.labeling.project import Project
-from distil.labeling.store import bound, text_of
+from distil.labeling.store import Store, bound, text_of
 
 
 @pytest.fixture
@@ -155,6 +156,34 @@ def test_a_disk_that_is_full_before_a_command_begins(project):
     said = r"project\.db: the disk failed, perhaps because it is full; .* free some space"
     with pytest.raises(RunError, match=said), project._store._faults():
         raise error
+
+
+def test_a_project_that_cannot_be_opened_after_it_was_made_is_not_in_the_way(tmp_path, monkeypatch):
+    def full(*_):
+        raise RunError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Project, "open", full)
+        with pytest.raises(RunError, match="the disk is full"):
+            Project.create(tmp_path / "p")
+    assert list(tmp_path.iterdir()) == []
+    Project.create(tmp_path / "p").close()
+
+
+def test_a_disk_that_fails_when_a_project_is_held(project, monkeypatch):
+    def fails(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(OSError, match="Input/output error"), project.only_writer():
+        pass
+
+
+def test_errors_of_a_new_database_name_its_last_folder(tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "project.db").write_bytes(b"no database at all, but a long enough text" * 30)
+    with pytest.raises(RunError, match=r"^p/project\.db: the file is not a database"):
+        Store(tmp_path / "new", {"project": "x"}, Path("p"))
 
 
 def test_a_second_writer_that_does_not_end(project, monkeypatch):

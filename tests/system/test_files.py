@@ -14,7 +14,7 @@ import pytest
 
 import distil
 from distil.errors import DataNotFound, InvalidInput, RunError
-from distil.system.files import locked, publish, replacing
+from distil.system.files import locked, new_folder, publish, replacing
 
 HOLDER = """
 import os, sys
@@ -83,6 +83,39 @@ def test_errors_of_the_system_name_the_file_that_the_caller_knows(tmp_path):
         temporary.touch()
     assert found.value.filename == str(tmp_path / "no" / "a.csv")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_new_folder_that_fails_is_named_as_the_user_knows_it_and_leaves_nothing(tmp_path, monkeypatch):
+    full, real = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), os.fsync
+    for step in ("mkdir", "write", "sync"):
+
+        def fails(handle, step=step):
+            if step == "sync" and list(tmp_path.iterdir()) == [tmp_path / "out"]:  # it has its name
+                raise full
+            real(handle)
+
+        monkeypatch.setattr(os, "fsync", fails)
+        with pytest.raises(OSError, match="No space left") as found, new_folder(tmp_path / "out") as temporary:  # noqa: PT012
+            if step == "mkdir":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), temporary / "a")
+            (temporary / "b").touch()
+            if step == "write":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fsencode(temporary / "b"))
+        assert (found.value.filename, list(tmp_path.iterdir())) == (str(tmp_path / "out"), [])
+    with pytest.raises(OSError, match="No space left") as found, new_folder(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 3)
+    assert found.value.filename == 3
+
+
+def test_a_new_file_whose_name_cannot_be_synced_is_not_left_in_the_way(tmp_path, monkeypatch):
+    def fails(_: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("distil.system.files.sync_folder", fails)
+    for new, left in ((True, []), (False, ["a.csv"])):
+        with pytest.raises(OSError, match="Input/output") as found, replacing(tmp_path / "a.csv", new=new) as temporary:
+            temporary.touch()
+        assert (found.value.filename, os.listdir(tmp_path)) == (str(tmp_path / "a.csv"), left)
 
 
 def test_what_the_user_named_is_written_or_kept(tmp_path: Path) -> None:

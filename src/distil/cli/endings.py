@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -24,6 +25,12 @@ _POOL_INTERRUPTED = "nothing was written; the same command begins again, and emb
 _INTERRUPTED = {"select": _POOL_INTERRUPTED, "audit": _POOL_INTERRUPTED}
 _GOES_ON = "nothing is lost, and the same command goes on from here"
 _OUTPUT = Path("standard output")
+_FREE_SPACE = "; free some space, then run the same command again"
+_REMEDIES = {
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EIO: "; the disk may be failing: check it, then run the same command again",
+}
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SIGNALS = tuple(number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None)
 
@@ -158,16 +165,23 @@ def _message(error: BaseException, command: str | None) -> str:
         return str(error)
     said = " ".join(str(error).split())
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{os.fsdecode(error.filename)}: {error.strerror or said}"
+        return f"{os.fsdecode(error.filename)}: {_reason(error, said)}"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's is no MemoryError
         return f"there is not enough memory{f' ({said})' if said else ''}; end other programs, or take smaller data or minibatches"
     kind = f"{type(error).__name__}{f': {said}' if said else ''}"
     if isinstance(error, OSError):
-        return f"{error.strerror or kind} ({_place(error)})"
+        return f"{_reason(error, kind)} ({_place(error)})"
     return (
         f"unexpected {kind} ({_place(error)}); --verbose shows the traceback: if the fault is not in code or data of your own, "
         "please report it with that"
     )
+
+
+def _reason(error: OSError, otherwise: str) -> str:
+    """What the system says of an error, and what to do about it where that is known."""
+    if error.errno in _REMEDIES:
+        return f"{os.strerror(error.errno)}{_REMEDIES[error.errno]}"  # pyarrow has its own words
+    return error.strerror or otherwise
 
 
 def _place(error: BaseException) -> str:

@@ -51,12 +51,16 @@ class Journal:
         self._resume()
         if not self.done:  # not truncated, because the finished array may be the same file by another name
             self.rows_path.unlink(missing_ok=True)
-        self._rows = self.rows_path.open("r+b" if self.done else "w+b")
-        self._rows.truncate(_HEADER_BYTES + 4 * self.dims * self.kept)
-        self._rows.seek(0, os.SEEK_END)
-        self._hashes = self.hashes_path.open("r+b" if self.done else "w+b")
-        self._hashes.truncate(HASH_BYTES * self.kept)
-        self._hashes.seek(0, os.SEEK_END)
+        with naming(self.path):
+            self._rows = self._opened(self.rows_path, _HEADER_BYTES + 4 * self.dims * self.kept)
+            self._hashes = self._opened(self.hashes_path, HASH_BYTES * self.kept)
+
+    def _opened(self, path: Path, size: int) -> IO[bytes]:
+        """A file to which the next rows are appended, after the ``size`` bytes that count."""
+        file = path.open("r+b" if self.done else "w+b")
+        file.truncate(size)
+        file.seek(0, os.SEEK_END)
+        return file
 
     @classmethod
     @contextmanager

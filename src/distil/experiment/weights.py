@@ -101,6 +101,8 @@ class Weights:
             try:
                 save_model(module, str(temporary))
             except SafetensorError as error:  # a full disk, for example
-                raise RunError(f"{path} cannot be written: {error}") from None
+                raise RunError(
+                    f"{path} cannot be written: {error}; check the disk and the space on it, then do it again"
+                ) from None
             temporary.chmod(mode)  # safetensors leaves a file that only its owner may read
             yield temporary

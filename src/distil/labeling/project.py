@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import time
 import uuid
 from collections import Counter
@@ -82,10 +84,14 @@ class Project(Leases):
             raise InvalidInput(f"classes must be a list of names, got the text {classes!r}")
         check_class_names(classes)
         with new_folder(path) as temporary:  # a kill leaves no half project
-            store = Store(temporary, {"project": str(uuid.uuid4()), "copies": str(copies)})
+            store = Store(temporary, {"project": str(uuid.uuid4()), "copies": str(copies)}, path)
             with cls(temporary, store) as project:
                 project.record_all([Event(kind="class_add", who=who, label=name) for name in classes])
-        return cls.open(path)
+        try:
+            return cls.open(path)
+        except RunError:  # the disk is full now, for example; the same call will then find no project in its way
+            shutil.rmtree(path)
+            raise
 
     @classmethod
     def open(cls, path: str | Path) -> Project:
@@ -121,6 +127,8 @@ class Project(Leases):
         try:
             file.open("ab").close()
         except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             raise RunError(
                 f"{self.path} cannot be written to ({error.strerror}), and only be read, as by `distil project status`; check its "
                 "permissions, or work on a copy"

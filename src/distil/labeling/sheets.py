@@ -92,28 +92,35 @@ def write_sheet(
         raise InvalidInput(f"{path} exists, and may hold answers; choose another name")
     if not project.ids():
         raise InvalidInput(NO_ITEMS)
-    is_workbook = path.suffix.lower() == ".xlsx"
-    if is_workbook:
+    if path.suffix.lower() == ".xlsx":
         optional("openpyxl", f"writing {path.name}")  # before a model is fitted
     sheet = f"{project.id}.{uuid.uuid4().hex[:16]}"
-    ids = hand_out(project, who, n, selector, tab=sheet, lasting=True, ties=ties, check=check)
-    if not ids:
-        what = "item whose labels tie" if ties else "item"
-        why = "none is left, or other people have them" if check else "all are answered, or with other people"
-        raise InvalidInput(f"there is no {what} to hand out to {who}: {why}")
-    items = project.items(ids)
+    written = False
     try:
-        _keep(project, sheet, {item: shown[item] for item in ids if item in shown} if shown else {})
-        records = _records(sheet, items, who)
-        if is_workbook:
-            choices = {"label": project.classes, "answer": WORDS}
-            publish(path, as_workbook(records, items, choices, path.name))
-        else:
-            write_records([record | _cut_text(record) for record in records], path)
+        with project.together():  # the items are with the person once there is a sheet
+            ids = hand_out(project, who, n, selector, tab=sheet, lasting=True, ties=ties, check=check)
+            if not ids:
+                what = "item whose labels tie" if ties else "item"
+                why = "none is left, or other people have them" if check else "all are answered, or with other people"
+                raise InvalidInput(f"there is no {what} to hand out to {who}: {why}")
+            _keep(project, sheet, {item: shown[item] for item in ids if item in shown} if shown else {})
+            _write(project, path, sheet, project.items(ids), who)
+            written = True
     except BaseException:
-        project.release(ids, who, who)
+        _kept(project, sheet).unlink(missing_ok=True)
+        if written:  # the disk was full when the items were to be handed out
+            path.unlink()
         raise
     return ids
+
+
+def _write(project: Project, path: Path, sheet: str, items: Sequence[Item], who: str) -> None:
+    records = _records(sheet, items, who)
+    if path.suffix.lower() == ".xlsx":
+        choices = {"label": project.classes, "answer": WORDS}
+        publish(path, as_workbook(records, items, choices, path.name))
+    else:
+        write_records([record | _cut_text(record) for record in records], path)
 
 
 def _keep(project: Project, sheet: str, shown: Mapping[str, Shown]) -> None:

@@ -59,8 +59,11 @@ _FAULTS: Final = {
     "SQLITE_FULL": "the disk is full; nothing of this was saved: free some space, then do it again",
     "SQLITE_IOERR": "the disk failed, perhaps because it is full; nothing of this was saved: free some space, then do it again",
     "SQLITE_BUSY": "another process has been writing for some seconds; nothing of this was saved: try again",
-    "SQLITE_READONLY": "the file cannot be written; nothing of this was saved: check its permissions",
-    "SQLITE_CANTOPEN": "the file cannot be opened: check the permissions of the folder, or copy it to a place where you can write",
+    "SQLITE_READONLY": "the file cannot be written; nothing of this was saved: check its permissions and disk, then do it again",
+    "SQLITE_CANTOPEN": (
+        "the file cannot be opened: check the permissions of the folder and the space on the disk, then do it again, or copy it to "
+        "a place where you can write"
+    ),
     "SQLITE_NOTADB": "the file is not a database: restore it from a backup",
     "SQLITE_CORRUPT": "the database is damaged: restore it from a backup",
     "SQLITE_TOOBIG": "a text is longer than the database takes (1 GB); nothing of this was saved",
@@ -73,13 +76,15 @@ class Store:
     Args:
         folder: The folder of the project.
         create: Make a new database, in which ``project`` is the setting ``create``; None: open the present one.
+        named: The folder that messages name, where ``folder`` is temporary.
 
     Raises:
         RunError: There is none, it is not a project's, it is damaged, or a newer version of distil wrote it.
     """
 
-    def __init__(self, folder: Path, create: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, create: dict[str, str] | None = None, named: Path | None = None) -> None:
         self.path = folder / FILE
+        self._named = (folder if named is None else named) / FILE
         self._lock = threading.RLock()
         with self._faults():
             try:
@@ -191,10 +196,10 @@ class Store:
         try:
             yield
         except UnicodeDecodeError as error:
-            raise RunError(f"{self.path}: {_FAULTS['SQLITE_CORRUPT']}") from error
+            raise RunError(f"{self._named}: {_FAULTS['SQLITE_CORRUPT']}") from error
         except sqlite3.Error as error:
             name = next((name for name in _FAULTS if str(getattr(error, "sqlite_errorname", "")).startswith(name)), "")
-            raise RunError(f"{self.path}: {_FAULTS.get(name, str(error))}") from error
+            raise RunError(f"{self._named}: {_FAULTS.get(name, str(error))}") from error
 
 
 def _schema(db: sqlite3.Connection) -> set[tuple[str, str, str | None]]:

@@ -33,16 +33,25 @@ def naming(path: Path, other: Path | None = None) -> Iterator[None]:
     """A context for writing to ``path``: errors of the system that name ``other`` or no file (a full disk) then name ``path``.
 
     Args:
-        path: The file as the user named it.
-        other: Where it is written: a temporary file, or the file that a link names.
+        path: The file or folder as the user named it.
+        other: Where it is written: a temporary file or folder, or the file that a link names.
     """
     try:
         yield
     except OSError as error:
         # errors without a number are not the system's
-        if error.errno is not None and error.filename in (None, str(other)):
+        if error.errno is not None and (error.filename is None or _is_in(error.filename, other)):
             error.filename = str(path)
         raise
+
+
+def _is_in(name: object, other: Path | None) -> bool:
+    """Whether the file name of an error, which may be a number, is that of ``other`` or of a file in it."""
+    return (
+        other is not None
+        and isinstance(name, str | bytes | os.PathLike)
+        and Path(os.fsdecode(name)).is_relative_to(other)
+    )
 
 
 @contextmanager
@@ -67,7 +76,12 @@ def replacing(path: Path, *, new: bool = False) -> Iterator[Path]:
                 name_new(temporary, path)
             else:
                 temporary.replace(path)
-            sync_folder(path.parent)
+            try:
+                sync_folder(path.parent)
+            except OSError:
+                if new:  # the same call is not to find it in its way
+                    path.unlink()
+                raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -83,17 +97,19 @@ def new_folder(path: Path) -> Iterator[Path]:
         RunError: There is something else at the path, or another command has made the folder meanwhile.
     """
     check_free(path)
-    path = Path(os.path.realpath(path))  # a link to an empty folder keeps its place
+    named, path = path, Path(os.path.realpath(path))  # a link to an empty folder keeps its place
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    temporary.mkdir()
+    made = temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        yield temporary
-        _name_folder(temporary, path)
+        with naming(named, temporary):
+            temporary.mkdir()
+            yield temporary
+            _name_folder(temporary, path)
+            made = path
+            sync_folder(path.parent)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
         raise
-    sync_folder(path.parent)
 
 
 def remove_unfinished_folders(path: Path) -> None:
