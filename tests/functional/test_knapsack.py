@@ -49,3 +49,18 @@ def test_the_order_is_that_of_gain_per_cost():
 def test_a_budget_below_every_cost_is_refused():
     with pytest.raises(InvalidInput, match=r"the budget of 1\.5 is below the smallest cost, 2; raise it"):
         knapsack(torch.ones(3), torch.tensor([2.0, 3.0, 4.0]), 3, 1.5)
+
+
+def test_a_budget_buys_what_it_pays_for_exactly():
+    costs = torch.full((20,), 0.1)  # three of them are above 0.3 by rounding
+    assert len(knapsack(torch.ones(20), costs, 20, 0.3)) == 3
+    assert len(knapsack(torch.ones(20), costs, 20, 0.1)) == 1
+    assert len(knapsack(torch.ones(20), costs, 20, 0.299)) == 2
+
+
+def test_negative_gains_are_refused():
+    with pytest.raises(
+        InvalidInput, match="gains per cost need gains of at least 0, got -2; take a strategy whose scores"
+    ):
+        knapsack(torch.tensor([1.0, -2.0]), torch.ones(2), 1)
+    assert knapsack(torch.tensor([1.0, -1e-8]), torch.ones(2), 2).tolist() == [0, 1]  # rounding

@@ -199,6 +199,9 @@ def test_what_is_wrong_is_named():
     for name in ("eta", "nu"):
         with pytest.raises(InvalidInput, match=f"{name} must be a finite number"):
             targeted("flcmi", x, 1, cosine(), query=x, private=x, **{name: -1.0})
+    for name, weight in (("logdetmi", "eta"), ("logdetcg", "nu"), ("logdetcmi", "eta"), ("logdetcmi", "nu")):
+        with pytest.raises(InvalidInput, match=f"{weight} must be at most 1 for {name}, whose determinants may be neg"):
+            targeted(name, x, 1, cosine(), query=x, private=x, **{weight: 1.5})
     for name in FUNCTIONS:
         with pytest.raises(InvalidInput, match="n must be between 0 and 5"):
             targeted(name, x, 6, cosine(), query=x, private=x)

@@ -989,6 +989,7 @@ def test_wrong_arguments_are_refused_before_any_work(case, net, x):
         ({"candidates": [1.0, 2.0]}, "candidates has the floating-point number 1.0"),
         ({"candidates": np.zeros(N, bool)}, "nothing to choose from"),
         ({"candidates": [8, 9, 4], "labeled": [9]}, "candidates has 9, which is in labeled too"),
+        ({"candidates": [8, 9, 4], "validation": [9]}, "candidates has 9, which is in validation too"),
         ({"names": ["a", "b"]}, "names must have one entry for each of the 60 examples, got 2"),
         ({"strategy": 7}, "strategy must be a strategy or its name, for example 'badge', got int"),
         ({"strategy": EntropySampling}, "strategy must be a strategy or its name, got"),
@@ -1252,3 +1253,15 @@ def test_reasons_name_the_classes(case):
         assert re.fullmatch(
             r"class '(cat|dog)': margin \S+ between class '(cat|dog)' and class '(cat|dog)'", found.reasons[0]
         )
+
+
+def test_examples_of_the_validation_set_are_never_chosen(net, x, probs):
+    held, labels = [3, 5, 7], [0, 1, 2]
+    for found in (
+        select("random_sampling", None, x, N - 5, labeled=[0, 1], validation=held),
+        select("margin_sampling", net, x, N - 5, labeled=[0, 1], validation=(held, labels)),
+        select_from("margin_sampling", N - 5, probs=probs, labeled=[0, 1], validation=(held, labels)),
+    ):
+        assert set(found) == set(range(2, N)) - set(held)
+    apart = select("margin_sampling", net, x, N, validation=(x[:3], labels))  # other data: no row of the pool
+    assert len(apart) == N

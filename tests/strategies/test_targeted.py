@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from distil.errors import MissingSignal
+from distil.errors import InvalidInput, MissingSignal
 from distil.functional.features import Dense
 from distil.functional.similarity import cosine
 from distil.functional.targeted import targeted
@@ -64,3 +64,10 @@ def test_arrays_name_the_query_by_rows_or_by_embeddings():
     names = [f"id {i}" for i in range(60)]
     named = select_from(SCMI(), 6, embeddings=x, query=["id 3", "id 7"], private={"id 11": 0, "id 12": 1}, names=names)
     assert named.tolist() == expected
+
+
+def test_weights_that_a_determinant_cannot_have_are_refused_before_any_work():
+    for build in (lambda: SMI(function="logdetmi", eta=2), lambda: SCG(function="logdetcg", nu=1.1)):
+        with pytest.raises(InvalidInput, match="must be at most 1 for logdet"):
+            build()
+    assert SMI(function="com", eta=2).eta == 2

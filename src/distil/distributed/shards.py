@@ -130,7 +130,7 @@ class Shard:
         free[list(self._rows.get("labeled", {}).values())] = False
         if "candidates" in self._rows:
             rows = torch.tensor(list(self._rows["candidates"].values()), dtype=torch.long)
-            check_unlabeled(rows, free, self._names.__getitem__)
+            check_unlabeled(rows, free, "labeled", self._names.__getitem__)
             free = torch.zeros(size, dtype=torch.bool).index_fill_(0, rows, True)
         free[list(self._rows.get("exclude", {}).values())] = False
         return torch.nonzero(free)[:, 0]

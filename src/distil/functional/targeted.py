@@ -65,7 +65,8 @@ def targeted(
         determinant given P less that given P and Q.
 
     Log determinants have ``1e-3`` added to the diagonal. Facility location on the pool is maximized in two rounds if there are too
-    many pairs to store (see ``two_rounds``). Where the measure can rise no more, the picks start again.
+    many pairs to store (see ``two_rounds``). Where it can rise no more, the remaining picks are the rows of largest eta times
+    likeness to the query, less nu times likeness to the private set.
 
     Args:
         function: One of the names above.
@@ -74,8 +75,8 @@ def targeted(
         kernel: Similarity of two rows, between 0 and 1, positive semidefinite for log determinants: ``rbf`` or ``cosine``.
         query: M rows like those to find.
         private: M rows like those to avoid.
-        eta: How much likeness to the query counts, at least 0.
-        nu: How much likeness to the private set counts, at least 0.
+        eta: How much likeness to the query counts, at least 0; at most 1 for log determinants.
+        nu: How much likeness to the private set counts, at least 0; at most 1 for log determinants.
 
     Returns:
         Rows in pick order and what each added to the measure.
@@ -95,9 +96,7 @@ def targeted(
     """
     if function not in FUNCTIONS:
         raise UnknownName(f"there is no targeted function {function!r}{nearest(function, FUNCTIONS)}")
-    for name, value in (("eta", eta), ("nu", nu)):
-        if not 0 <= value < float("inf"):
-            raise InvalidInput(f"{name} must be a finite number of at least 0, got {value}")
+    check_weights(function, eta, nu)
     sets = {"query": query, "private": private}
     for role in FUNCTIONS[function]:
         given = sets[role]
@@ -124,6 +123,17 @@ def targeted(
         if function == "round_robin"
         else lazy_greedy(_MEASURES[function](similarities, eta), n)
     )
+
+
+def check_weights(function: str, eta: float, nu: float) -> None:
+    """Raise InvalidInput unless ``eta`` and ``nu`` are valid for a function; see ``targeted``."""
+    for name, value in (("eta", eta), ("nu", nu)):
+        if not 0 <= value < float("inf"):
+            raise InvalidInput(f"{name} must be a finite number of at least 0, got {value}")
+        if function.startswith("logdet") and value > 1:
+            raise InvalidInput(
+                f"{name} must be at most 1 for {function}, whose determinants may be negative beyond; got {value}"
+            )
 
 
 class _Coverage(FacilityLocation):

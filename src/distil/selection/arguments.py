@@ -227,42 +227,47 @@ def _check_form(own: Data, pool: Data, role: str) -> None:
         )
 
 
-def as_candidates(candidates: Ids | None, exclude: Ids | None, labeled: Tensor | None, reader: IdReader) -> Tensor:
+def as_candidates(
+    candidates: Ids | None, exclude: Ids | None, answered: Mapping[str, Tensor | None], reader: IdReader
+) -> Tensor:
     """The positions that may be chosen, ascending.
 
     Args:
         candidates: The ids that may be chosen; None: all.
         exclude: Ids that may not be chosen.
-        labeled: Positions that are labeled and may not be chosen, (M,).
+        answered: Role (``labeled``, ``validation``) -> positions that have a label, so that they may not be chosen, (M,).
         reader: The reader of the pool's ids.
 
     Raises:
-        InvalidInput: Ids are not of the pool, or a candidate is labeled.
+        InvalidInput: Ids are not of the pool, or a candidate has a label.
     """
     free = torch.ones(reader.size, dtype=torch.bool)
-    if labeled is not None:
-        free[labeled] = False
-    if candidates is not None:
-        ids = reader.positions(candidates, "candidates")
-        check_unlabeled(ids, free, reader.name)
+    ids = None if candidates is None else reader.positions(candidates, "candidates")
+    for role, own in answered.items():
+        if own is not None:
+            free[own] = False
+        if ids is not None:
+            check_unlabeled(ids, free, role, reader.name)
+    if ids is not None:
         free = torch.zeros(reader.size, dtype=torch.bool).index_fill_(0, ids, True)
     if exclude is not None:
         free[reader.positions(exclude, "exclude")] = False
     return torch.nonzero(free)[:, 0]
 
 
-def check_unlabeled(candidates: Tensor, free: Tensor, name: Callable[[int], Any]) -> None:
-    """Refuse a candidate that is labeled.
+def check_unlabeled(candidates: Tensor, free: Tensor, role: str, name: Callable[[int], Any]) -> None:
+    """Refuse a candidate that has a label.
 
     Args:
         candidates: Rows that may be chosen, (M,).
         free: Whether each row has no label, (N,).
+        role: The set with the labels, for errors.
         name: The id of a row.
     """
     wrong = candidates[~free[candidates]]
     if len(wrong):
         raise InvalidInput(
-            f"candidates has {name(int(wrong[0]))!r}, which is in labeled too; remove it from one of them"
+            f"candidates has {name(int(wrong[0]))!r}, which is in {role} too; remove it from one of them"
         )
 
 

@@ -106,7 +106,7 @@ def explain(
                 f"the labels of labeled must have one entry for each of the {len(rows):,} examples, got {len(labels):,}"
             )
     before = torch.nonzero(~torch.isin(rows, picks))[:, 0]
-    pool = as_candidates(candidates, None, rows[before], reader)
+    pool = as_candidates(candidates, None, {"labeled": rows[before]}, reader)
     kept = None if labels is None else [scalar(list(labels)[row]) for row in before.tolist()]
     return explanation(selection, Explained(array, pool, rows[before], kept, reader.name, names), as_runtime(runtime))
 

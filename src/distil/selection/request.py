@@ -110,7 +110,7 @@ class Request:
         """The rows that may be chosen, ascending."""
         candidates, exclude = map(_rows, (self.candidates, self.exclude))
         labeled = None if self.labeled is None else torch.from_numpy(self.labeled)
-        return as_candidates(candidates, exclude, labeled, self.arrays.reader)
+        return as_candidates(candidates, exclude, {"labeled": labeled}, self.arrays.reader)
 
     @cached_property
     def reads(self) -> list[str]:

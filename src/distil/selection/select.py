@@ -94,7 +94,8 @@ def select(
         data: A map-style Dataset or list, or an array, tensor, data frame or sparse matrix with one row per example.
         n: Number of examples to choose, from 1 to the number of candidates.
         candidates: The examples that may be chosen: positions in ``data`` or names, in a list, tuple, set, range, array, tensor
-            or Series, a boolean mask, or a Selection (see ``distil.selection.ids.IdReader``). Default: all except ``labeled``.
+            or Series, a boolean mask, or a Selection (see ``distil.selection.ids.IdReader``). Default: all except ``labeled`` and
+            ``validation``.
         exclude: Examples that may not be chosen, such as those being labeled now, in a form that ``candidates`` takes; they need
             not be candidates.
         labeled: The labeled examples: ids in a form that ``candidates`` takes, a dict {id: label}, a Series of labels whose index
@@ -103,7 +104,7 @@ def select(
             labels needs a form with labels.
             Labels are columns of the model's outputs, whole numbers from 0 or booleans. For a classifier of scikit-learn they
             are its classes; for a model of transformers, columns or the names in its configuration (``id2label``).
-        validation: Examples held out from training, in a form that ``labeled`` takes.
+        validation: Examples held out from training, in a form that ``labeled`` takes; they are never chosen either.
         query: Examples similar to those that you look for, in a form that ``labeled`` takes.
         private: Examples similar to those that you want to avoid, in a form that ``labeled`` takes.
         costs: What a label of each example of ``data`` costs, in any unit, numbers above 0, for strategies such as ``Knapsack``.
@@ -135,8 +136,8 @@ def select(
     names = reader.names
     roles = {"labeled": labeled, "validation": validation, "query": query, "private": private}
     sets = {role: as_examples(value, reader, role, task) for role, value in roles.items() if value is not None}
-    own_labeled = sets["labeled"].ids if "labeled" in sets and sets["labeled"].of_pool else None
-    pool = as_candidates(candidates, exclude, own_labeled, reader)
+    answered = {role: sets[role].ids for role in ("labeled", "validation") if role in sets and sets[role].of_pool}
+    pool = as_candidates(candidates, exclude, answered, reader)
     n, rng, elapsed = as_count(n, len(pool)), as_rng(rng, seed), as_elapsed(elapsed)
     costs = None if costs is None else costs_of(costs, reader)
     if strategy.needs == Needs():
@@ -221,14 +222,16 @@ def select_from(
         rewards: For strategies that pair responses: the mean reward of each response to a prompt, (N, R).
         deviations: Standard deviations of these rewards, (N, R).
         costs: What a label of each row costs, in any unit, numbers above 0, (N,), for strategies such as ``Knapsack``.
-        candidates: Rows that may be chosen, or their names, in a form that ``select`` takes; default: all except ``labeled``.
+        candidates: Rows that may be chosen, or their names, in a form that ``select`` takes; default: all except ``labeled`` and
+            ``validation``.
         exclude: Rows that may not be chosen, such as those being labeled now; they need not be candidates.
         labeled: Rows that are labeled, a dict {id: label}, a Series of labels whose index holds the ids, or a pair (ids, labels).
         labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``, or ``classes``;
             any labels where there are no ``probs``. For ``task="regression"``, numbers (M,) or (M, T); for ``task="multilabel"``,
             a column of 0 and 1 for each label, (M, L), or with ``classes`` a list of names for each row.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
-        validation: Rows held out from training, with their labels, as a dict {id: label} or a pair (ids, labels).
+        validation: Rows held out from training, with their labels, as a dict {id: label} or a pair (ids, labels); they are never
+            chosen either.
         query: Rows like those that you look for, in a form that ``labeled`` takes; they may be candidates too.
         query_embeddings: Embeddings of examples like those that you look for, which have no row in the arrays, (M, D).
         private: Rows like those that you want to avoid, in a form that ``labeled`` takes.
@@ -289,7 +292,10 @@ def select_from(
     labeled_ids, own_labels = (None, None) if labeled is None else split_pair(labeled, reader, "labeled")
     has_labels = labels is not None or own_labels is not None
     positions = None if labeled_ids is None else reader.positions(labeled_ids, "labeled", ordered=has_labels)
-    pool = as_candidates(candidates, exclude, positions, reader)
+    rows = {"validation": validation, "query": query, "private": private}
+    given = {role: _rows_of(value, role, reader) for role, value in rows.items() if value is not None}
+    answered = {"labeled": positions, "validation": given.get("validation", (None,))[0]}
+    pool = as_candidates(candidates, exclude, answered, reader)
     n, rng, elapsed = as_count(n, len(pool)), as_rng(rng, seed), as_elapsed(elapsed)
     if labels is not None and (positions is None or own_labels is not None):
         fault = (
@@ -298,8 +304,6 @@ def select_from(
             else "labels was passed, and labeled has labels too"
         )
         raise InvalidInput(f"{fault}; pass labeled=ids and labels=..., or labeled=(ids, labels)")
-    rows = {"validation": validation, "query": query, "private": private}
-    given = {role: _rows_of(value, role, reader) for role, value in rows.items() if value is not None}
     if "validation" in given and given["validation"][1] is None:
         raise InvalidInput("validation has no labels; pass a dict {id: label}, or a pair (ids, labels)")
     separate = {"labeled": labeled_embeddings, "query": query_embeddings, "private": private_embeddings}

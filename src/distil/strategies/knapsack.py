@@ -28,7 +28,8 @@ class Knapsack(Strategy):
     Without a budget it selects the n examples of largest score per cost (Settles, Craven and Friedland 2008). With ``budget`` it
     selects at most n, in this order, whose costs together are within the budget (``functional.knapsack``); pass an n that is
     larger than any number of examples that the budget can buy, because n cheap examples may leave most of it unspent. Scores
-    count from the smallest that the strategy can give: those of ``MarginSampling`` as 1 - margin. Like all selections by score
+    count from the smallest that the strategy can give, those of ``MarginSampling`` as 1 - margin, and scores without such a bound,
+    as those of ``DeepFool``, are refused. Like all selections by score
     it may choose similar examples.
 
     Cost: that of the strategy; the signals of the whole pool are stored.
@@ -55,10 +56,12 @@ class Knapsack(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - the rows are in the order of ties
         """The examples of largest score per cost."""
         scores, costs = self.of.score(sets), sets.pool[Costs()]
-        gains = (scores.double() - self.of.least).clamp_min(0)
+        gains = scores.double() - self.of.least
         rows = knapsack(gains, costs, n, self.budget)
         why = self.of.reasons(sets.pool.excerpt(rows, self.of.evidence), scores[rows])
         reasons = sentences("{}; cost {:.3g}", why, costs[rows])
         bound = "" if self.budget is None else f", of a budget of {self.budget:,.6g}"
         note = f"the {len(rows):,} labels cost {float(costs[rows].double().sum()):,.6g} in all{bound}"
-        return Selection(sets.pool.ids[rows], gains[rows] / costs[rows].double(), reasons=reasons, notes=(note,))
+        return Selection(
+            sets.pool.ids[rows], gains[rows].clamp_min(0) / costs[rows].double(), reasons=reasons, notes=(note,)
+        )

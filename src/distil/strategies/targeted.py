@@ -11,7 +11,7 @@ from torch import Tensor
 
 from distil.errors import MissingSignal
 from distil.functional.features import Dense, Features
-from distil.functional.targeted import FUNCTIONS, targeted
+from distil.functional.targeted import FUNCTIONS, check_weights, targeted
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Signal, Signals
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
@@ -46,6 +46,10 @@ class _Targeted(Strategy):
     function: str
     representation: str = choice("embedding", _REPRESENTATIONS)
     metric: str = choice("cosine", METRICS)
+
+    def check(self) -> None:
+        """Refuse weights that the function cannot have."""
+        check_weights(self.function, *self.likeness)
 
     @property
     def needs(self) -> Needs:
@@ -108,7 +112,8 @@ class SMI(_Targeted):
         representation: The vectors that are compared: ``"embedding"``; or ``"gradient"`` of the last layer, as in the paper, at the
             predicted labels of the pool and the labels of the query, which must then have labels.
         metric: ``"cosine"`` or ``"rbf"``.
-        eta: How much being close to the query counts, against representing all of it; from 0.
+        eta: How much being close to the query counts, against representing all of it; from 0, and at most 1 for
+            ``"logdetmi"``.
     """
 
     roles: ClassVar[tuple[str, ...]] = ("query",)
@@ -137,7 +142,7 @@ class SCG(_Targeted):
         representation: The vectors that are compared: ``"embedding"``; or ``"gradient"`` of the last layer, as in the paper, at the
             predicted labels of the pool and the labels of the private set, which must then have labels.
         metric: ``"cosine"`` or ``"rbf"``.
-        nu: How much likeness to the private set counts; from 0.
+        nu: How much likeness to the private set counts; from 0, and at most 1 for log determinants.
     """
 
     roles: ClassVar[tuple[str, ...]] = ("private",)
@@ -165,8 +170,8 @@ class SCMI(_Targeted):
         representation: The vectors that are compared: ``"embedding"``; or ``"gradient"`` of the last layer, as in the paper, at the
             predicted labels of the pool and the labels of the given sets, which must then have labels.
         metric: ``"cosine"`` or ``"rbf"``.
-        eta: How much likeness to the query counts; from 0.
-        nu: How much likeness to the private set counts; from 0.
+        eta: How much likeness to the query counts; from 0, and at most 1 for ``"logdetcmi"``.
+        nu: How much likeness to the private set counts; from 0, and at most 1 for log determinants.
     """
 
     roles: ClassVar[tuple[str, ...]] = ("query", "private")
