@@ -19,7 +19,18 @@ from distil.functional.laplace import (
 )
 from distil.functional.temperature import fitted_temperature
 from distil.rng import Rng
-from distil.signals import AugmentedProbs, Embedding, Labels, MCMean, MCProbs, Probs, Signal, Signals, measured_by
+from distil.signals import (
+    AugmentedProbs,
+    Embedding,
+    Labels,
+    Logits,
+    MCMean,
+    MCProbs,
+    Probs,
+    Signal,
+    Signals,
+    measured_by,
+)
 from distil.strategies.base import ROLES, Needs, Selection, Sets, Strategy
 from distil.strategies.parameters import choice, count, function, positive, positive_or
 from distil.strategies.registry import held, register
@@ -37,7 +48,8 @@ _ROWS = 1024
 class Predictive(Strategy):
     """Query by any strategy that reads probabilities, with the probabilities of another predictive distribution.
 
-    The strategy, and every signal that it derives from probabilities (gradients, say), then reads them.
+    The strategy, and every signal that it derives from probabilities (gradients, say), then reads them. Their logarithms take the
+    place of logits, for strategies such as ``CLUE``.
 
     - ``"mc_dropout"``: the mean over samples of the network, that is over dropout masks (Gal et al. 2017). Where single predictions
       are noisy. Without dropout it changes nothing. The samples of an ensemble are its members.
@@ -126,8 +138,8 @@ class Predictive(Strategy):
 
     def _replaces(self, role: str) -> tuple[Signal[Any], ...]:
         """The signals of a set that are those of the predictive distribution."""
-        samples = MCProbs if self.probs == "laplace" else ()
-        return tuple(signal for signal in self._stored(role) if signal == Probs() or isinstance(signal, samples))
+        replaced = (Probs, Logits, MCProbs) if self.probs == "laplace" else (Probs, Logits)
+        return tuple(signal for signal in self._stored(role) if isinstance(signal, replaced))
 
     def _needed(self, role: str) -> tuple[Signal[Any], ...]:
         replaced = self._replaces(role)
@@ -142,11 +154,13 @@ class Predictive(Strategy):
         replaced = self._replaces(role)
         if not replaced:
             return table
-        values: dict[Signal[Any], Tensor] = {
-            signal: table[signal] for signal in self._stored(role) if signal not in replaced
-        }
+        kept = [signal for signal in self._stored(role) if signal not in replaced]
+        if not len(table):  # an empty set has no labels
+            kept = [signal for signal in kept if signal != Labels()]
+        values: dict[Signal[Any], Tensor] = {signal: table[signal] for signal in kept}
         for signal in replaced:
-            values[signal] = table.row_by_row(lambda part, signal=signal: predict(part, signal))  # type: ignore[misc]
+            found = table.row_by_row(lambda part, signal=signal: predict(part, signal))  # type: ignore[misc]
+            values[signal] = _logits(found) if signal == Logits() else found
         return Signals(table.ids, values, table.space)
 
     def _fitted(self, sets: Sets) -> tuple[float, str]:
