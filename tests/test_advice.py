@@ -275,6 +275,24 @@ ARRAYS = [
         lambda: distil.select_from("bald_dropout", 2, mc_probs=MC),
     ),
     (
+        "reads the labels of the query set, which has none; pass query={id: label}, or a pair (ids, labels)",
+        lambda: distil.select_from(
+            strategies.SMI(representation="gradient"), 2, probs=PROBS, embeddings=X, query=[0, 1]
+        ),
+        lambda: distil.select_from(
+            strategies.SMI(representation="gradient"), 2, probs=PROBS, embeddings=X, query={0: 1, 1: 2}
+        ),
+    ),
+    (
+        "needs the probs of the private set (N, C) too, got only `private_embeddings`; in place of these, pass private=...",
+        lambda: distil.select_from(
+            strategies.SCG(representation="gradient"), 2, probs=PROBS, embeddings=X, private_embeddings=X[:2]
+        ),
+        lambda: distil.select_from(
+            strategies.SCG(representation="gradient"), 2, probs=PROBS, embeddings=X, private=([0, 1], [1, 2])
+        ),
+    ),
+    (
         "in place of these, pass labeled=...",
         lambda: distil.select_from("bait", 2, probs=PROBS, embeddings=X, labeled_embeddings=X[:3]),
         lambda: distil.select_from("bait", 2, probs=PROBS, embeddings=X, labeled=[0, 1, 2]),

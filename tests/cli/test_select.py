@@ -546,6 +546,10 @@ def test_labels_may_be_the_names_of_the_columns(here, said, case):
         "GLISTER reads labels, and named.csv has none: `category` of named.csv is not read; a column of labels is called label, "
         "labels, class or target"
     ) in err
+    Path("ids_only.txt").write_text(f"{NAMES[0]}\n")
+    code, out, err = said(*options, "--labeled", "ids_only.txt")
+    assert (code, out) == (2, "")
+    assert "GLISTER reads labels, and ids_only.txt has none; add a column label" in err
 
 
 def test_embeddings_and_labels_are_enough_for_strategies_that_read_probabilities(here, said):

@@ -21,6 +21,7 @@ from distil import (
     InvalidInput,
     LabeledSet,
     Learner,
+    MissingSignal,
     Needs,
     Rng,
     Runtime,
@@ -29,6 +30,7 @@ from distil import (
     TorchNetwork,
     UnknownName,
     open_pool,
+    select,
 )
 
 SHORT = FitConfig(lr=0.1, batch_size=8, n_epoch=3)
@@ -79,6 +81,23 @@ def begun(*args, **options):
 
 
 # -------------------------------------------------------------------------------------------- queries and labels
+
+
+def test_targeted_strategies_get_their_sets_with_each_query():
+    for strategy, given in (
+        ("smi", {"query": [0, 1]}),
+        ("scg", {"private": [2]}),
+        ("scmi", {"query": X[:2], "private": [2]}),
+    ):
+        subject = begun(strategy)
+        subject.fit()
+        rng = Rng(3).child("select", 0)
+        expected = select(
+            strategy, subject.network, X, 4, labeled=range(6), candidates=range(6, len(X)), rng=rng, **given
+        )
+        assert subject.query(4, **given).tolist() == expected.tolist(), strategy
+    with pytest.raises(MissingSignal, match="SMI needs the query set"):
+        begun("smi").query(3)
 
 
 def test_rounds(case):

@@ -137,4 +137,6 @@ def test_the_published_form_starts_with_temperature_and_width_one():
     found = select_from(UHerding(form="published"), 5, embeddings=X, probs=PROBS, seed=1)
     unit = X / X.norm(dim=1, keepdim=True)
     assert found.tolist() == select_from(UHerding(width=1.0), 5, embeddings=unit, probs=PROBS, seed=1).tolist()
-    assert found.notes == ("temperature 1, as there is no validation set to fit it on; pass validation=",)
+    assert found.notes == (
+        "temperature 1, as there is no validation set to fit it on; distil.select and distil.select_from take one",
+    )

@@ -242,10 +242,11 @@ class ArraySource(Source):
             have = " and ".join(f"`{self._role}{n}`" for n in self._arrays)
             got = f"got {f'only {have}' if have else 'nothing'}"
             shape = ", ".join(("N", *signal.axes[1:])) + "," * (len(signal.axes) == 1)
-            if self._role and name != "embeddings":  # only embeddings may be of labeled examples outside the arrays
+            if self._role and name != "embeddings":  # only embeddings may be of examples outside the arrays
+                role = self._role.rstrip("_")
                 raise MissingSignal(
-                    f"{self._caller} needs the {name} of labeled examples ({shape}) too, {got}; in place of these, pass "
-                    "labeled=..., rows of the arrays"
+                    f"{self._caller} needs the {name} of the {role} set ({shape}) too, {got}; in place of these, pass {role}=..., "
+                    "rows of the arrays"
                 )
             raise MissingSignal(
                 f"{self._caller} needs `{self._role}{name}` ({shape}), {got}; pass {self._role}{name}=..."

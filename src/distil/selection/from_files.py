@@ -346,8 +346,9 @@ def _labels(strategy: Strategy, role: str, labeled: ListedIds, classes: list[str
         MissingSignal: The strategy reads labels, and the file has none.
     """
     read = {Labels(), Targets()} & {*measured_by(getattr(strategy.needs, role))}
-    if labeled.labels is None and read and labeled.note:
-        raise MissingSignal(f"{type(strategy).__name__} reads labels, and {labeled.origin} has none: {labeled.note}")
+    if labeled.labels is None and read and labeled.names:
+        why = f": {labeled.note}" if labeled.note else "; add a column label"
+        raise MissingSignal(f"{type(strategy).__name__} reads labels, and {labeled.origin} has none{why}")
     if labeled.labels is None or (not read and classes is None):
         return None
     if Targets() in read:

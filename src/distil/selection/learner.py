@@ -26,7 +26,7 @@ from distil.networks.module_state import check_initialized
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import is_skorch, wrap
 from distil.rng import Rng, as_rng
-from distil.selection.arguments import as_collate, as_pool, costs_of, labels_apart, with_class_names
+from distil.selection.arguments import RoleData, as_collate, as_pool, costs_of, labels_apart, with_class_names
 from distil.selection.estimator_fit import check_estimator_settings, fit_estimator
 from distil.selection.evaluate import evaluate
 from distil.selection.ids import Ids, split_pair
@@ -358,13 +358,23 @@ class Learner:
         """The model as strategies see it; built on each access, so that nothing is cached across a training."""
         return self._network(self.module)
 
-    def query(self, n: int, *, exclude: Ids | None = None, elapsed: float | None = None) -> Selection:
+    def query(
+        self,
+        n: int,
+        *,
+        exclude: Ids | None = None,
+        query: RoleData | None = None,
+        private: RoleData | None = None,
+        elapsed: float | None = None,
+    ) -> Selection:
         """Choose the next ``n`` ids to label, best first; they are pending from now on.
 
         Args:
             n: Number of ids, from 1 to the number of unlabeled examples.
             exclude: Examples that may not be queried this time, such as those that another person is labeling, in any form that
                 ``select`` takes.
+            query: Examples similar to those that you look for, as ``select`` takes them, for strategies such as ``SMI``.
+            private: Examples similar to those that you want to avoid, as ``select`` takes them, for strategies such as ``SCG``.
             elapsed: The share of the run that has passed, from 0 at its first query to 1 at its last, for strategies with a
                 schedule; default: not known.
         """
@@ -379,6 +389,8 @@ class Learner:
             candidates=Selection(self.pool.unlabeled),
             exclude=exclude,
             labeled=self._labeled_for(network),
+            query=query,
+            private=private,
             costs=self._costs,
             names=self.names,
             collate=self._collate,

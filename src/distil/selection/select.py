@@ -16,7 +16,7 @@ from distil.data.frames import Frame, check_same_ids, check_same_order, in_pairs
 from distil.data.ids import as_name
 from distil.data.labels import as_classes, as_labels, check_columns, check_labels, labels_of
 from distil.data.minibatches import Collate
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.network_source import NetworkSource
 from distil.measuring.source import ArraySource, Source
 from distil.networks.wrap import wrap
@@ -55,6 +55,7 @@ from distil.selection.trained_head import (
     lacks_only_outputs,
     trained_head,
 )
+from distil.signals import Labels, measured_by
 from distil.strategies.base import Needs, Selection, Strategy
 from distil.strategies.registry import as_strategy, for_task, of_library
 from distil.system.runtime import Runtime, as_runtime
@@ -411,11 +412,21 @@ def array_sources(
     settings["copies"] = not of_library(strategy)  # the library's strategies do not write to columns
     sources: dict[str, Source] = {"pool": ArraySource(pool, arrays, names=names, **settings)}
     for role, (rows, labels) in given.items():
+        _check_labeled(strategy, role, labels)
         own = {**arrays, **_label_column(arrays, rows, labels, _labels_of(role), classes, names, task)}
         sources[role] = ArraySource(rows, own, names=names, **settings)
     for role, embeddings in apart.items():
         sources[role] = ArraySource(torch.arange(len(embeddings)), {"embeddings": embeddings}, f"{role}_", **settings)
     return {role: source for role, source in sources.items() if len(source.ids)}
+
+
+def _check_labeled(strategy: Strategy, role: str, labels: object) -> None:
+    """Refuse a query or private set without labels where the strategy reads them; ``labels=`` is about labeled rows alone."""
+    if labels is None and role != "labeled" and Labels() in measured_by(getattr(strategy.needs, role)):
+        raise MissingSignal(
+            f"{type(strategy).__name__} reads the labels of the {role} set, which has none; pass {role}={{id: label}}, or a pair "
+            "(ids, labels)"
+        )
 
 
 def _labels_of(role: str) -> str:

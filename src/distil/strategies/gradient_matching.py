@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, MissingSignal
 from distil.functional.features import Features, Grouped, Outer, at_one_scale
 from distil.functional.glister import TYPES, Judges, glister_with_gains
 from distil.functional.greedy import (
@@ -220,8 +220,9 @@ def _outer(gradients: Features) -> Outer:
 
 def _required(validation: Signals, strategy: Strategy) -> Signals:
     if not len(validation):
-        raise InvalidInput(
-            f"{type(strategy).__name__}(valid=True) needs a validation set; pass validation={{id: label}}, or a pair (ids, labels)"
+        raise MissingSignal(
+            f"{type(strategy).__name__}(valid=True) needs a validation set; pass validation={{id: label}}, or a pair (ids, "
+            "labels), to distil.select or distil.select_from"
         )
     return validation
 
