@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+import pytest
 import torch
 from sklearn.datasets import load_digits
 
@@ -54,6 +55,7 @@ def test_most_of_75_flipped_labels_of_1500_digits_are_found():
     assert table.count("<tr>") == 1 + 20
 
 
+@pytest.mark.slow
 def test_most_flipped_labels_of_mnist_and_ag_news_are_found(data_root_real):
     mnist = load("mnist", data_root_real)
     x = principal_components(torch.as_tensor(mnist.x_train[:1500]).float().flatten(1) / 255)

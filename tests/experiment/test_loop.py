@@ -597,7 +597,7 @@ def test_an_oracle_that_does_everything_at_once_and_is_interrupted(config, exper
 
         return Recorder(answer)
 
-    made = config(active_learning__rounds=5, active_learning__budget=6)
+    made = config(active_learning__rounds=3, active_learning__budget=6)
     oracle = fresh()
     whole = experiment(made, oracle=oracle)
     assert whole.advance()
