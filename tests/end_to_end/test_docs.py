@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -15,6 +17,8 @@ from typing import Any
 import pytest
 
 import distil
+from distil import cli
+from distil.experiment.config.experiment_config import parse_config
 from distil.strategies import STRATEGIES, registry
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +38,40 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     space: dict[str, object] = {"__name__": "page"}
     for code in blocks(page, "python"):
         exec(compile(code, str(page), "exec"), space)
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    """The arguments of every command of distil on a page, also where another program starts it."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [each[each.index("distil") + 1 :] for each in words if "distil" in each]
+
+
+def test_every_command_line_is_one_of_the_command(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options and values are read; the commands do nothing, because most lines name files that only a reader has."""
+    for entries in (cli._COMMANDS, *(commands for _, commands in cli._GROUPS.values())):
+        for name, (function, _) in entries.items():
+            monkeypatch.setitem(entries, name, (function, lambda _: 0))
+    found = [(page, words) for page in PAGES for words in command_lines(page)]
+    assert len(found) > 90
+    for page, words in found:
+        with case(page.name, " ".join(words)):
+            assert cli.main(words) == 0
+    assert cli.main(["select", "--strateg", "badge", "--n", "3"]) == 2
+
+
+def test_every_configuration_is_accepted(case: Any) -> None:
+    """Whole documents, and sections of one, which are put into a small document."""
+    small = {
+        "active_learning": {"strategy": "badge", "budget": 1, "rounds": 2},
+        "dataset": {"embeddings": "emb.npy", "labels": "labels.csv"},
+    }
+    found = [(page, code) for page in PAGES for code in blocks(page, "json")]
+    assert len(found) > 5
+    for page, code in found:
+        with case(page.name, code):
+            document = json.loads(code if code.startswith("{") else f"{{{code}}}")
+            parse_config({**small, **document}, looking=True)
 
 
 # Functions in examples have no annotations, and scikit-learn has no types.
@@ -98,13 +136,41 @@ def test_private_imports_are_found() -> None:
     assert private_imports(code) == [".distil._x", "distil.data._y.z", "distil._w"]
 
 
+def without_code(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def places(page: Path) -> set[str]:
+    """The names by which links reach the headings of a page, as GitHub and the site make them."""
+    headings = re.findall(r"^#+ (.*)$", without_code(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def dead_links(page: Path) -> list[str]:
+    """The links of a page to files that do not exist, and to headings that their page does not have."""
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page)):
+        name, _, place = link.partition("#")
+        target = page.parent / name if name else page
+        if "://" not in link and (not target.exists() or (place and place not in places(target))):
+            dead.append(link)
+    return dead
+
+
 def test_links_lead_somewhere(case):
-    for page in PAGES:
+    own = [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
+    for page in [*PAGES, *own, *(ROOT / "benchmarks").rglob("*.md")]:
         with case(page):
-            text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-            targets = [t.split("#")[0] for t in re.findall(r"\]\(([^)]+)\)", text) if "://" not in t]
-            missing = [t for t in targets if t and not (page.parent / t).exists()]
-            assert not missing
+            assert dead_links(page) == []
+
+
+def test_dead_links_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "a.md"
+    (tmp_path / "b.md").write_text("# In `rounds`: 1, 2\n```sh\n# no heading\n```\n")
+    page.write_text(
+        "## Here\n[a](#here) [b](b.md#in-rounds-1-2) [c](https://x.org/#y) [d](#there) [e](b.md#no-heading) [f](c.md)"
+    )
+    assert dead_links(page) == ["#there", "b.md#no-heading", "c.md"]
 
 
 # Functions whose arguments docs/moving.md names, and its words for what a reader has, or a parameter of a strategy.
