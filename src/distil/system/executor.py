@@ -238,8 +238,9 @@ class _ProcessLane(Lane):
     def _ended(self) -> bool:
         if self._pool is None:
             return False
-        for process in (self._pool._processes or {}).values():
-            process.terminate()
+        if any(not future.done() for future in self._running):  # else the process ends by itself
+            for process in (self._pool._processes or {}).values():
+                process.terminate()
         self._pool.shutdown(cancel_futures=True)
         self._pool = None
         return True
