@@ -122,8 +122,9 @@ rounds, in points of accuracy (of balanced accuracy for ijcnn1, yeast label 9 an
 (bootstrap over the settings)."""
 
 
-FINDINGS = """The ceiling is above random sampling by 2.5 to 25.6 points, so much more is to be had than any strategy finds.
-Part of it is out of reach for every strategy: the ceiling chooses by the test set, and fits what is chance in it too."""
+FINDINGS = """The ceiling is above random sampling by 2.5 to 25.6 points, so there are selections much
+better than those that strategies find. Part of it is out of reach for every strategy: the ceiling chooses by the test set, and
+fits what is chance in it too."""
 
 
 def main(argv: list[str]) -> None:
