@@ -16,6 +16,7 @@ from advice_faces import FACES
 from advice_inputs import FILES, INPUTS, LISTS, own_files
 from advice_left import LEFT
 from advice_models import MODELS, MORE, SELECTIONS, STATES
+from advice_nets import C, D, Named, Own, Returns, Two, net
 from advice_own import OWN
 from advice_projects import PROJECT_NOTES, PROJECTS, RECORDS, projects
 from advice_tables import DATA, NOTES, TABLES, tables
@@ -32,7 +33,7 @@ from distil import cli, strategies
 from distil.errors import DistilError, DistilWarning
 from distil.training.linear_head import LinearHead
 
-N, D, C = 24, 4, 3
+N = 24
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(N, D)).astype(np.float32)
 Y = np.arange(N) % C
@@ -42,41 +43,6 @@ NAMES = [f"n{row}" for row in range(N)]
 
 one = partial(distil.select_from, "margin_sampling", 2, probs=PROBS)
 margin = partial(distil.select, "margin_sampling")
-
-
-def net(outputs=C, inputs=D):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(inputs, 8), nn.ReLU(), nn.Linear(8, outputs))
-
-
-class Returns(nn.Module):
-    """A network whose return value a function makes of logits (B, 3) and of other outputs."""
-
-    def __init__(self, value, outputs=C):
-        super().__init__()
-        self.body, self.head, self.value = nn.Linear(D, 8), nn.Linear(8, outputs), value
-
-    def forward(self, x):
-        h = self.body(x)
-        return self.value(self.head(h), h)
-
-
-class Two(nn.Module):
-    """Two layers that return logits, and one that is not called."""
-
-    def __init__(self):
-        super().__init__()
-        self.body, self.first, self.second, self.spare = (
-            nn.Linear(D, 8),
-            nn.Linear(8, C),
-            nn.Linear(8, C),
-            nn.Linear(8, C),
-        )
-
-    def forward(self, x):
-        h = self.body(x)
-        return self.first(h), self.second(h)
 
 
 def wrapped(model, **arguments):
@@ -241,16 +207,6 @@ NETWORKS = [
         lambda: margin(net(), X.astype("float32"), 2),
     ),
 ]
-
-
-class Own(distil.Network):
-    """A network of the user's own, without logits and samples."""
-
-    def asking(self, runtime):
-        return torch.no_grad()
-
-    def outputs(self, batch):
-        return distil.Outputs(None, batch)
 
 
 def called(model):
@@ -425,15 +381,6 @@ ARRAYS = [
 ]
 
 LOADER = DataLoader(TensorDataset(torch.from_numpy(X)))
-
-
-class Named(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.head = nn.Linear(D, C)
-
-    def forward(self, x):
-        return self.head(x)
 
 
 def embeds(texts):
