@@ -168,6 +168,8 @@ def embedding_table(folder: Path) -> list[str]:
 def main(_: list[str]) -> None:
     """Measure, and write the table."""
     lines = [
+        "# Pools in shards, by several processes",
+        "",
         f"{N:,} x {D} embeddings and {C} probabilities (float32) in files whose pages are in memory, in {SHARDS} shards. Whole "
         "commands, their start included; memory of all processes without mapped files. All ways give the same ids.",
         "",
