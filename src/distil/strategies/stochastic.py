@@ -120,7 +120,7 @@ class SkipTop(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The ``n`` rows of largest score after those that are skipped."""
         scores = self.of.score(sets)
-        skipped = min(int(self.share * len(scores)), len(scores) - n)
+        skipped = min(int(self.share * len(scores) + 1e-9), len(scores) - n)  # 0.29 * 100 is below 29 in floating point
         rows = best_rows(tie_keys(sets.pool.ids, rng), scores, skipped + n)[skipped:]
         return _selected(self.of, sets, rows, scores)
 
