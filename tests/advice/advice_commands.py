@@ -147,6 +147,11 @@ COMMANDS = [
         ],
     ),
     (
+        "GLISTER reads labels, and ids.csv has none; add a column label",
+        [*SELECT, "glister", "--embeddings", "e.npy", "--probs", "p.npy", "--labeled", "ids.csv"],
+        [*SELECT, "glister", "--embeddings", "e.npy", "--probs", "p.npy", "--labeled", "columns.csv"],
+    ),
+    (
         "pass both",
         [*SELECT, "core_set", "--pool", "texts.csv"],
         [*SELECT, "core_set", "--pool", "texts.csv", "--model", "m:f", "--column", "text"],
@@ -463,6 +468,8 @@ def files():
     np.save("e.npy", X)
     np.save("o.npy", np.array([{}] * 3, dtype=object), allow_pickle=True)
     np.savez("two.npz", a=X, b=X)
+    Path("ids.csv").write_text("id\n0\n1\n")
+    Path("columns.csv").write_text("id,label\n0,1\n1,2\n")
     Path("cut.npy").write_bytes(Path("e.npy").read_bytes()[:-8])
     Path("c.json").write_text(json.dumps(DOCUMENT))
     Path("pictures").mkdir()

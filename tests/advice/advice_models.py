@@ -22,6 +22,7 @@ from distil.active_learning_strategies import GLISTER
 from distil.evaluation.compare import summarize
 from distil.evaluation.curves import Curves
 from distil.evaluation.metrics import calibration_error
+from distil.functional.knapsack import knapsack
 from distil.strategies.registry import register
 from distil.training.linear_head import LinearHead
 from distil.utils.data_handler import DataHandler_Points
@@ -511,6 +512,11 @@ def faces(lr=0.1, **options):
 
 
 MORE = [
+    (
+        "take a strategy whose scores are at least 0, such as entropy_sampling",
+        lambda: knapsack(torch.tensor([-1.0, 2.0]), torch.ones(2), 1),
+        lambda: distil.select(strategies.Knapsack("entropy_sampling"), net(), X, 2, costs=np.ones(N)),
+    ),
     (
         "pass costs=..., one number each",
         lambda: distil.select("knapsack", net(), X, 2),
