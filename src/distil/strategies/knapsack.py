@@ -29,8 +29,7 @@ class Knapsack(Strategy):
     selects at most n, in this order, whose costs together are within the budget (``functional.knapsack``); pass an n that is
     larger than any number of examples that the budget can buy, because n cheap examples may leave most of it unspent. Scores
     count from the smallest that the strategy can give, those of ``MarginSampling`` as 1 - margin. Negative scores of a
-    strategy without such a bound are refused. Like all selections by score
-    it may choose similar examples.
+    strategy without such a bound are refused. Like all selections by score it may choose similar examples.
 
     Cost: that of the strategy; the signals of the whole pool are stored.
 
