@@ -17,7 +17,7 @@ SCRIPT := (echo '"use strict"; (() => {'; cat $(PAGE)/figures.js $(PAGE)/section
 # The modules of the labeling page.
 MODULES := src/distil/labeling/page
 
-.PHONY: demo test fast pytest slow label-studio fuzz lint lint-js coverage docs bench clean
+.PHONY: demo test fast pytest slow label-studio fuzz lint lint-js coverage docs release-check bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -86,6 +86,13 @@ docs: $(VENV)/.dev $(VENV)/.docs
 $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[docs]"
 	touch $@
+
+# Before a release: two equal builds, in dist/; the licenses of all dependencies; and the wheel in fresh environments, with each
+# extra. Downloads some 500 MB.
+release-check: $(VENV)/.dev
+	$(BIN)/python scripts/reproducible.py
+	$(BIN)/python scripts/licenses.py
+	$(BIN)/python scripts/try_wheel.py
 
 # Some 20 minutes on two quiet cores, and 2 GB for the environment of the packages that distil is compared with.
 bench: $(VENV)/.demo

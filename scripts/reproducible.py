@@ -1,7 +1,7 @@
 """Build the sdist and the wheel twice, from copies in two folders, and compare them byte for byte.
 
-``python scripts/reproducible.py`` prints the SHA-256 of each file; the exit code is 1 if two builds differ. It needs hatchling, and
-no network.
+``python scripts/reproducible.py`` prints the SHA-256 of each file, and leaves the files in dist/; the exit code is 1 if two builds
+differ. It needs hatchling, and no network.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def main() -> int:
     """Build twice; 1 if the files differ."""
     with tempfile.TemporaryDirectory() as scratch:
         first, second = (built(Path(scratch) / name, mtime) for name, mtime in (("a", 10**9), ("b/c", 10**9 + 86_405)))
+        shutil.rmtree(ROOT / "dist", ignore_errors=True)
+        shutil.copytree(Path(scratch) / "a" / "dist", ROOT / "dist")
     sys.stdout.writelines(f"{digest}  {name}\n" for name, digest in first.items())
     if first == second:
         return 0

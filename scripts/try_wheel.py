@@ -1,9 +1,9 @@
 """Install the wheel in dist/ as a stranger does, and use it: ``python scripts/try_wheel.py [EXTRA ...]``.
 
-Without arguments, all extras for users are tried. The wheel must hold the files of the package and nothing else. It is installed
-without extras into a fresh environment; there the command, the first example of the README and the typed example must work, and what
-an extra is for must end with the line that installs the extra. Then each extra is installed into an environment of its own, over the
-one without extras, and what it is for must work. It takes about 2 GB of disk, and Ray and MLflow are the largest downloads.
+Without arguments, all extras for users are tried. The wheel must hold the files of the package and nothing else. It is
+installed without extras into a fresh environment; there the command, the first example of the README and the typed example must
+work, and what an extra is for must end with the line that installs the extra. Then each extra is installed into an environment
+of its own, over the one without extras, and what it is for must work. It takes about 2 GB of disk.
 """
 
 from __future__ import annotations
@@ -75,9 +75,15 @@ assert len(distil.open_pool("pool")) == 2
 """,
     "label": """
 words = [sys.executable, "-m", "distil", "label", "photos", "--classes", "dark,light", "--port", "0"]
-server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-address = next((word for line in server.stdout for word in line.split() if word.startswith("http")), None)
-assert address and b"<html" in urllib.request.urlopen(address).read()
+server = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+said = []
+for line in server.stderr:
+    said += [line]
+    if "http" in line:
+        break
+else:
+    sys.exit("".join(said))
+assert b"<html" in urllib.request.urlopen(said[-1].split()[-1]).read()
 server.terminate()
 """,
     "tensorboard": 'command("run", "run.json", "--track", "tensorboard", "--output", "runs/tensorboard")',

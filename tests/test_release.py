@@ -8,6 +8,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,3 +91,19 @@ def test_the_documents_speak_of_the_newest_release():
         "date-released": date,
     }
     assert Version(newest) <= Version(distil.__version__)  # equal, or a version that is being made
+
+
+def test_the_oldest_versions_are_those_of_the_dependencies():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    bounds = {name: Version(oldest) for name, oldest in (line.split(">=") for line in project["dependencies"])}
+    lines = (ROOT / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()[1:]
+    assert {name: Version(oldest) for name, oldest in (line.split("==") for line in lines)} == bounds
+
+
+def test_what_is_tried_of_the_wheel():
+    """Each extra for users has a use."""
+    tried = runpy.run_path(str(ROOT / "scripts" / "try_wheel.py"))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert {*tried["USES"]} == {*extras} - {"docs", "dev"}
+    for code in tried["USES"].values():
+        compile(tried["PREPARE"] + code, "use", "exec")
