@@ -77,14 +77,17 @@ assert len(distil.open_pool("pool")) == 2
 words = [sys.executable, "-m", "distil", "label", "photos", "--classes", "dark,light", "--port", "0"]
 server = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
 said = []
-for line in server.stderr:
-    said += [line]
-    if "http" in line:
-        break
-else:
-    sys.exit("".join(said))
-assert b"<html" in urllib.request.urlopen(said[-1].split()[-1]).read()
-server.terminate()
+try:
+    for line in server.stderr:
+        said += [line]
+        if "http" in line:
+            break
+    else:
+        sys.exit("".join(said))
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    assert b"<html" in browser.open(line.split()[-1]).read()
+finally:
+    server.terminate()
 """,
     "tensorboard": 'command("run", "run.json", "--track", "tensorboard", "--output", "runs/tensorboard")',
     "mlflow": """
