@@ -137,8 +137,10 @@ def select(
     names = reader.names
     roles = {"labeled": labeled, "validation": validation, "query": query, "private": private}
     sets = {role: as_examples(value, reader, role, task) for role, value in roles.items() if value is not None}
-    own = [role for role in ("labeled", "validation") if role in sets and sets[role].of_pool]
-    pool = as_candidates(candidates, exclude, {role: sets[role].ids for role in own}, reader)
+    answered: dict[str, Tensor | None] = {
+        role: sets[role].ids for role in ("labeled", "validation") if role in sets and sets[role].of_pool
+    }
+    pool = as_candidates(candidates, exclude, answered, reader)
     n, rng, elapsed = as_count(n, len(pool)), as_rng(rng, seed), as_elapsed(elapsed)
     costs = None if costs is None else costs_of(costs, reader)
     if strategy.needs == Needs():
