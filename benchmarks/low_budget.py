@@ -90,6 +90,8 @@ def table(curves: Mapping[str, NDArray[Any]]) -> str:
 
 def difference(own: NDArray[Any], other: NDArray[Any]) -> str:
     """The paired difference of the means over the rounds, with its interval and p-value."""
+    if np.array_equal(own, other):
+        return "the same"
     found = paired_difference(own.mean(1), other.mean(1))
     return f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}], p = {found.p:.2g}"
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from distil import select_from
 from distil.data.ids import ListedIds
 from distil.data.shards import read_manifest, write_manifest
 from distil.distributed import select as module
@@ -15,7 +16,7 @@ from distil.distributed.shards import Part, Shard
 from distil.errors import InvalidInput, MissingSignal
 from distil.functional import weighted_rows
 from distil.selection.from_files import chosen, read_arrays, request
-from distil.strategies import strategy_named
+from distil.strategies import CoreSet, GreeDi, strategy_named
 from distil.system.executor import Actors, Executor, Serial
 from distil.system.scratch import Space
 
@@ -132,6 +133,32 @@ def test_actors_that_come_back_empty_do_not_change_the_selection(name, small):
     assert expected.traffic.n_bytes > 1000
 
 
+def test_greedi_has_a_part_for_each_shard(small):
+    x, labeled = rows_of("plain", np.random.default_rng(0)), list(range(0, 40, 2))
+    ends, blocks = ENDS[7], [16, 48, 64, 80, 112, N]  # no canonical block begins in the third shard
+    in_shards("pool", {"embeddings": x}, ends)
+    lists = ListedIds(tuple(map(str, labeled)), None, "labeled")
+    found = [
+        pick_from_shards(GreeDi(of=CoreSet()), 12, "pool", Shuffling(seed, losses), labeled=lists)
+        for seed, losses in ((0, 0.0), (1, 0.3))
+    ]
+    assert found[0].picks.rows == found[1].picks.rows
+    assert found[0].picks.why == found[1].picks.why
+
+    def best(rows):
+        free = [row for row in rows if row not in labeled]
+        return select_from("core_set", min(12, len(free)), embeddings=x, labeled=labeled, candidates=free).tolist()
+
+    first = [row for start, end in zip([0, *blocks], blocks, strict=False) for row in best(range(start, end))]
+    assert found[0].picks.rows == best(first)
+    assert found[0].picks.notes == (
+        f"picked among the {len(first)} examples that were chosen in {len(blocks)} shards of the pool",
+    )
+    assert "greedi" in forms()
+    with pytest.raises(InvalidInput, match="GreeDi has no distributed form"):
+        pick_from_shards(GreeDi(of=strategy_named("smi")), 2, "pool", Serial())
+
+
 def test_ids_and_lists(small):
     rng = np.random.default_rng(0)
     x = rows_of("plain", rng)
@@ -189,7 +216,10 @@ def test_faults(small):
     in_shards("pool", {"embeddings": x}, ENDS[2])
     assert {"core_set", "badge", "margin_sampling"} <= set(forms())
     assert "typiclust" not in forms()
-    with pytest.raises(InvalidInput, match=r"KMeansSampling has no distributed form.*badge.*core_set.*margin_sampling"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"KMeansSampling has no distributed form.*badge.*core_set.*margin_sampling.*greedi --set of=",
+    ):
         pick_from_shards(strategy_named("kmeans_sampling"), 2, "pool", Serial())
     with pytest.raises(MissingSignal, match=r"BADGE needs probs, .* pool have embeddings; add the files of probs"):
         pick_from_shards(strategy_named("badge"), 2, "pool", Serial())

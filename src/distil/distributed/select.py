@@ -1,8 +1,8 @@
-"""Exact selections from a pool in shards: the same ids as from the whole pool, without moving its signals.
+"""Selections from a pool in shards without moving its signals; the same ids as from the whole pool, but for ``GreeDi``.
 
 Where a strategy scores each example by itself, a shard sends its best n examples. For farthest-first traversal it sends candidates
 and a bound of the distances of all others. For k-means++ it sends the sums of its weights, block by block of 4,096 ids, and the
-rows that were proposed.
+rows that were proposed. For other strategies there is ``GreeDi``, which is no exact form: each shard is one of its parts.
 """
 
 from __future__ import annotations
@@ -34,10 +34,13 @@ from distil.rng import Rng
 from distil.selection.arguments import as_count
 from distil.selection.leaders import joined as joined_tables
 from distil.selection.request import Picks
+from distil.signals import Signals
 from distil.strategies import STRATEGIES
-from distil.strategies.base import ROLES, ScoreStrategy, Strategy, best_rows, tie_keys
+from distil.strategies.base import ROLES, Needs, ScoreStrategy, Sets, Strategy, best_rows, tie_keys
 from distil.strategies.diversity import CoreSet, farthest_first
 from distil.strategies.gradient import BADGE
+from distil.strategies.nested import from_rows, places_of
+from distil.strategies.wrappers import GreeDi
 from distil.system.executor import Executor
 from distil.system.runtime import Runtime
 
@@ -100,9 +103,10 @@ def pick_from_shards(
     """
     choose = _form_of(strategy)
     if choose is None:
+        rounds = ", or let greedi run it in each shard (--strategy greedi --set of=NAME)"
         raise InvalidInput(
             f"{type(strategy).__name__} has no distributed form; choose from the whole pool (--embeddings, --probs), or by one of "
-            f"{', '.join(forms())}"
+            f"{', '.join(forms())}{rounds if _reads_pool(strategy.needs) else ''}"
         )
     manifest = read_manifest(Path(folder).expanduser())
     for name in arguments_of(strategy.needs.pool):
@@ -149,8 +153,16 @@ def _form_of(strategy: Strategy) -> _Form | None:
         return _core_set
     if type(strategy) is BADGE:
         return _badge
+    if type(strategy) is GreeDi:
+        return _two_rounds if _reads_pool(strategy.needs) else None
     scores = isinstance(strategy, ScoreStrategy) and strategy.needs.pool
     return _by_score if scores and not any(getattr(strategy.needs, role) for role in ROLES if role != "pool") else None
+
+
+def _reads_pool(needs: Needs) -> bool:
+    """Whether there is nothing to read but arrays of the pool, of some unlabeled rows and of labeled ones."""
+    others = [role for role in ROLES if role not in ("pool", "labeled")]
+    return bool(needs.pool) and set(needs.labeled) <= set(needs.pool) and not any(getattr(needs, r) for r in others)
 
 
 def _actor(part: Part) -> Actor:
@@ -224,6 +236,30 @@ def _by_score(crew: Crew, opened: list[Opened], strategy: ScoreStrategy, n: int,
     notes = strategy.tied_notes(size) if size > 1 and min(ends) == max(ends) else ()
     places = list(zip(numbers[best].tolist(), rows[best].tolist(), strict=True))
     return _Pick(places, chosen.reasons or ("",) * n, chosen.scores, notes)
+
+
+# ------------------------------------------------------------------------------------------------------------ two rounds
+
+
+def _two_rounds(crew: Crew, opened: list[Opened], strategy: GreeDi, n: int, rng: Rng) -> _Pick:
+    """The picks among those of each shard."""
+    labeled = _in_order(crew.ask_all(Shard.known))[0]
+    crew.members = [number for number, each in enumerate(opened) if each.size]
+    found = crew.ask_all(Shard.chosen, n, labeled)
+    numbers = torch.tensor(crew.members).repeat_interleave(torch.tensor([len(rows) for _, rows in found]))
+    pool, order = _in_order([table for table, _ in found])
+    last = from_rows(strategy.of, Sets(pool=pool, labeled=labeled), torch.arange(len(pool)), n, rng.child("candidates"))
+    at = order[places_of(last.ids, pool.ids)]
+    places = list(zip(numbers[at].tolist(), torch.cat([rows for _, rows in found])[at].tolist(), strict=True))
+    note = f"picked among the {len(pool):,} examples that were chosen in {len(found):,} shards of the pool"
+    return _Pick(places, last.reasons or ("",) * n, last.scores, (*last.notes, note))
+
+
+def _in_order(tables: list[Signals]) -> tuple[Signals, Tensor]:
+    """The rows of several tables in the order of their ids, and where each was."""
+    table = joined_tables(tables)
+    order = table.ids.argsort()
+    return table.rows(order), order
 
 
 # ------------------------------------------------------------------------------------------------- features, at one scale

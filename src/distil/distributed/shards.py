@@ -26,6 +26,8 @@ from distil.selection.checked import checked_scores
 from distil.selection.leaders import Leaders
 from distil.signals import Signals
 from distil.strategies.base import ScoreStrategy, Sets, Strategy, tie_keys
+from distil.strategies.nested import from_rows, places_of
+from distil.strategies.wrappers import GreeDi
 from distil.system.runtime import Runtime
 
 
@@ -176,6 +178,27 @@ class Shard:
             best.add(Signals(chunk.ids + self.part.start, chunk.values), scores)
         table, scores = best.leaders()
         return table, scores, torch.searchsorted(self._free, table.ids - self.part.start), best.ends
+
+    # -------------------------------------------------------------------------------------------------------- two rounds
+
+    def known(self) -> Signals:
+        """The labeled rows of this part."""
+        rows = torch.tensor(list(self._rows.get("labeled", {}).values()), dtype=torch.long)
+        return self._numbered(rows.sort().values)
+
+    def chosen(self, n: int, labeled: Signals) -> tuple[Signals, Tensor]:
+        """The n examples that the strategy of the parts chooses here, and their rows."""
+        by = self.part.strategy
+        assert isinstance(by, GreeDi)
+        sets, rng = Sets(pool=self._numbered(self._free), labeled=labeled), self.rng.child("part", self.part.start)
+        everything = torch.arange(len(self._free))
+        rows = places_of(from_rows(by.of, sets, everything, min(n, len(everything)), rng).ids, sets.pool.ids)
+        return sets.pool.rows(rows), rows
+
+    def _numbered(self, rows: Tensor) -> Signals:
+        """The signals of rows, whose ids are their positions in the whole pool."""
+        table = self._table(rows, copied=True)
+        return Signals(table.ids + self.part.start, table.values)
 
     # ------------------------------------------------------------------------------------------------- features, at one scale
 

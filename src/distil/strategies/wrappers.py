@@ -182,8 +182,11 @@ class GreeDi(Strategy):
     ``BADGE``, ``FASS``) where the pool is too large for one round. Strategies that represent the pool represent the candidates in
     the second round; ``SubmodularSampling`` has two rounds of its own, which count all examples.
 
-    Difference: the paper returns the best of the second round and of each part by the value of the function; strategies have no
-    common value, so the second round is returned.
+    For a monotone submodular function, greedy picks in m parts and the best of the second round and of each part, the value is at
+    least (1 - 1/e)^2 / min(m, n) of the optimum (theorem 4.1), and with random parts at least (1 - 1/e) / 2 of it in expectation
+    (Barbosa et al. 2015, theorem 2). Difference: strategies have no common value, so the second round is returned, without them.
+
+    From a pool in shards (``distil select --shards``), every shard is a part, whatever ``parts`` is.
 
     Cost: one selection of n in each part, and one from ``parts`` n examples.
 
