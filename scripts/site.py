@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -188,6 +189,12 @@ def stage(folder: Path) -> None:
     for page, listed in SUBPAGES.items():
         with (folder / page).with_suffix(".md").open("a", encoding="utf-8") as file:
             file.write("\n".join(["", "```{toctree}", ":hidden:", ":glob:", "", *listed, "```", ""]))
+    write_notebook = runpy.run_path(str(ROOT / "scripts" / "notebook.py"))["main"]
+    for page in sorted((folder / "docs" / "tutorials").glob("*.md")):
+        if page.stem != "index":
+            write_notebook(str(page), str(page.with_suffix(".ipynb")))
+            with page.open("a", encoding="utf-8") as file:
+                file.write(f"\n[This page as a notebook]({page.stem}.ipynb)\n")
     shutil.copy2(ROOT / "README.md", folder / "index.md")
     _copy_linked(folder)
     found = [path.relative_to(folder).with_suffix("") for path in folder.rglob("*") if path.suffix in (".md", ".rst")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import runpy
 import subprocess
@@ -66,6 +68,34 @@ def test_every_page_is_in_the_contents(site, tmp_path):
     tutorials = (tmp_path / "source" / "docs" / "tutorials" / "index.md").read_text(encoding="utf-8")
     assert tutorials.endswith("```{toctree}\n:hidden:\n:glob:\n\n*\n```\n")
     assert (tmp_path / "source" / "examples" / "satimage.json").is_file()  # a page links to it
+
+
+def test_a_page_as_a_notebook(tmp_path):
+    page = "# Title\n\nSee [x](y.md#z), [w](https://w.org), ![p](p.png).\n```python\na = 1\n```\n"
+    page += "```sh\ndistil a\n```\n```text\n1\n```\n"
+    (tmp_path / "a.md").write_text(page, encoding="utf-8")
+    runpy.run_path(str(ROOT / "scripts" / "notebook.py"))["main"](tmp_path / "a.md", tmp_path / "a.ipynb")
+    made = json.loads((tmp_path / "a.ipynb").read_text(encoding="utf-8"))
+    assert [(cell["cell_type"], cell["source"]) for cell in made["cells"]] == [
+        ("markdown", "# Title\n\nSee x, [w](https://w.org), ![p](p.png)."),
+        ("code", "a = 1"),
+        ("code", "%%sh\ndistil a"),
+        ("markdown", "```text\n1\n```"),
+    ]
+
+
+RUN = "import nbclient, nbformat; nbclient.NotebookClient(nbformat.read('page.ipynb', 4)).execute()"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not all(map(find_spec, ("nbclient", "ipykernel"))), reason="needs the extra docs")
+def test_a_notebook_runs(tmp_path, monkeypatch):
+    page = ROOT / "docs" / "tutorials" / "own-strategy.md"
+    runpy.run_path(str(ROOT / "scripts" / "notebook.py"))["main"](page, tmp_path / "page.ipynb")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # its cells call `distil`
+    done = subprocess.run([sys.executable, "-c", RUN], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "own-strategy.png").is_file()
 
 
 def test_requests_to_other_machines_and_dead_links_are_found(site, tmp_path):
