@@ -510,7 +510,7 @@ TABLES = {
     "quote.csv": 'id,label\n1,"a\n2,b\n',
     "quote2.csv": 'id,label\n1,"a\n2,b\n',
     "wide.csv": "a,b\n" + "".join(f"some words {row},other words {row}\n" for row in range(9)),
-    "m.py": "def f(items):\n    return [[len(item), 1.0] for item in items]\n",
+    "m.py": "def f(items):\n    return [[len(item), 1.0] for item in items]\n\n\ng = f\n",
     "texts.csv": "id,text\n" + "".join(f"{name},a text\n" for name in NAMES),
     "ids2.csv": "id,text\nm1,a text\nm1,b text\n",
     "given.csv": "id,label\nn0,a\nn1,b\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -97,6 +98,18 @@ def embedded(manifest=None, *, force=True):
     return read_column("embedded")
 
 
+def of_models(*names):
+    """A selection from shards that these functions embedded."""
+    for k, name in enumerate(names):
+        text(f"part{k}.csv", "id,text\n" + "".join(f"{k}-{row},a text\n" for row in range(12)))
+        distil.embed(f"part{k}.csv", model=f"m:{name}", out=f"models/{k}.npy", force=True)
+    write_manifest(Path("models"), [12, 12], {"embeddings": ["0.npy", "1.npy"]})
+    try:
+        return from_shards(shards="models")
+    finally:
+        shutil.rmtree("models")  # another case counts the files here
+
+
 into = partial(distil.embed, "texts.csv", model="m:f", force=True)
 from_shards = partial(distil.pick, "core_set", 2)
 
@@ -185,6 +198,16 @@ SHARDS = [
         "pass them too (--shards)",
         lambda: from_shards(embeddings=both(), executor="serial"),
         lambda: from_shards(shards=both(), executor="serial"),
+    ),
+    (
+        "; run distil embed --shards with one of them again",
+        lambda: of_models("f", "g"),
+        lambda: of_models("f", "f"),
+    ),
+    (
+        "add the files of probs to manifest.json, or choose by another strategy",
+        lambda: distil.pick("margin_sampling", 2, shards=shards(rows("a", 0, 12), rows("b", 12, 24))),
+        lambda: (distil.pick("margin_sampling", 2, shards=both()), from_shards(shards="shards")),
     ),
     (
         "not with --shards; pass the folder as --embeddings and --probs for all options",
