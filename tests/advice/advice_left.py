@@ -92,7 +92,6 @@ LEFT = {
         "distil project decide X X",
         "distil.experiment.suite.run_all(config, oracle=...)",
         "embeddings, or --model) and labels of at least two classes with two items each (--labeled, --labels)",
-        "temperature 1, as there is no validation set to fit it on; distil.select and distil.select_from take one",
         "the X set has no embeddings (--model embeds it too), so only exact copies are found",
         "the first is X. No number here depends on them. To train them again: distil resume X",
         "the trainings on the whole pool are not finished. Continue with: distil resume X",
