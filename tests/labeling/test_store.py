@@ -166,8 +166,15 @@ def test_a_project_that_cannot_be_opened_after_it_was_made_is_not_in_the_way(tmp
         patch.setattr(Project, "open", full)
         with pytest.raises(RunError, match="the disk is full"):
             Project.create(tmp_path / "p")
-    assert list(tmp_path.iterdir()) == []
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / "real").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "real")
+        with pytest.raises(RunError, match="the disk is full"):
+            Project.create(tmp_path / "link")
+        assert list(tmp_path.iterdir()) == [tmp_path / "link"]
     Project.create(tmp_path / "p").close()
+    Project.create(tmp_path / "link").close()
+    assert (tmp_path / "real" / "project.db").is_file()
 
 
 def test_a_disk_that_fails_when_a_project_is_held(project, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import time
 import uuid
@@ -90,7 +91,7 @@ class Project(Leases):
         try:
             return cls.open(path)
         except RunError:  # the disk is full now, for example; the same call will then find no project in its way
-            shutil.rmtree(path)
+            shutil.rmtree(os.path.realpath(path))  # a link to the folder keeps its place
             raise
 
     @classmethod
