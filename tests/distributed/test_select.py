@@ -1,6 +1,7 @@
 """Selections from shards are those of one process, for any number of shards, order of replies and losses of actors."""
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from distil.distributed.shards import Part, Shard
 from distil.errors import InvalidInput, MissingSignal
 from distil.functional import weighted_rows
 from distil.selection.from_files import chosen, read_arrays, request
+from distil.signals import Embedding
 from distil.strategies import CoreSet, GreeDi, strategy_named
+from distil.strategies.base import Needs, Strategy
 from distil.system.executor import Actors, Executor, Serial
 from distil.system.scratch import Space
 
@@ -157,6 +160,29 @@ def test_greedi_has_a_part_for_each_shard(small):
     assert "greedi" in forms()
     with pytest.raises(InvalidInput, match="GreeDi has no distributed form"):
         pick_from_shards(GreeDi(of=strategy_named("smi")), 2, "pool", Serial())
+
+
+def test_greedi_breaks_ties_by_the_seed_not_by_position(small):
+    in_shards("pool", {"embeddings": np.ones((N, 2), np.float32)}, ENDS[2])
+    by = GreeDi(of=strategy_named("maxherding"))
+    found = {seed: pick_from_shards(by, 3, "pool", Serial(), seed=seed).picks.rows for seed in range(4)}
+    assert len({row for rows in found.values() for row in rows}) > 6
+
+
+@dataclass(frozen=True)
+class _Repeated(Strategy):
+    """Picks its first row twice."""
+
+    needs = Needs(pool=(Embedding(),))
+
+    def select(self, sets, n, rng):
+        return sets.pool.ids[[0, 0]]
+
+
+def test_what_a_strategy_of_the_user_returns_to_greedi_is_checked(small):
+    in_shards("pool", {"embeddings": np.ones((N, 2), np.float32)}, ENDS[2])
+    with pytest.raises(InvalidInput, match=r"_Repeated\.select"):
+        pick_from_shards(GreeDi(of=_Repeated()), 2, "pool", Serial())
 
 
 def test_ids_and_lists(small):

@@ -1,4 +1,4 @@
-"""Selections from a pool in shards without moving its signals; the same ids as from the whole pool, but for ``GreeDi``.
+"""Selections from a pool in shards, whose signals stay there; the ids are those from the whole pool, except with ``GreeDi``.
 
 Where a strategy scores each example by itself, a shard sends its best n examples. For farthest-first traversal it sends candidates
 and a bound of the distances of all others. For k-means++ it sends the sums of its weights, block by block of 4,096 ids, and the
@@ -32,9 +32,9 @@ from distil.functional.weighted_rows import CANONICAL_BLOCK, Found, Shares, Weig
 from distil.measuring.source import arguments_of
 from distil.rng import Rng
 from distil.selection.arguments import as_count
+from distil.selection.checked import checked_selection
 from distil.selection.leaders import joined as joined_tables
 from distil.selection.request import Picks
-from distil.signals import Signals
 from distil.strategies import STRATEGIES
 from distil.strategies.base import ROLES, Needs, ScoreStrategy, Sets, Strategy, best_rows, tie_keys
 from distil.strategies.diversity import CoreSet, farthest_first
@@ -243,23 +243,19 @@ def _by_score(crew: Crew, opened: list[Opened], strategy: ScoreStrategy, n: int,
 
 def _two_rounds(crew: Crew, opened: list[Opened], strategy: GreeDi, n: int, rng: Rng) -> _Pick:
     """The picks among those of each shard."""
-    labeled = _in_order(crew.ask_all(Shard.known))[0]
+    labeled = joined_tables(crew.ask_all(Shard.known))
     crew.members = [number for number, each in enumerate(opened) if each.size]
     found = crew.ask_all(Shard.chosen, n, labeled)
     numbers = torch.tensor(crew.members).repeat_interleave(torch.tensor([len(rows) for _, rows in found]))
-    pool, order = _in_order([table for table, _ in found])
+    table = joined_tables([table for table, _ in found])
+    order = tie_keys(table.ids, rng).argsort()
+    pool = table.rows(order)
     last = from_rows(strategy.of, Sets(pool=pool, labeled=labeled), torch.arange(len(pool)), n, rng.child("candidates"))
+    last = checked_selection(last, strategy.of, pool.ids, n)
     at = order[places_of(last.ids, pool.ids)]
     places = list(zip(numbers[at].tolist(), torch.cat([rows for _, rows in found])[at].tolist(), strict=True))
     note = f"picked among the {len(pool):,} examples that were chosen in {len(found):,} shards of the pool"
     return _Pick(places, last.reasons or ("",) * n, last.scores, (*last.notes, note))
-
-
-def _in_order(tables: list[Signals]) -> tuple[Signals, Tensor]:
-    """The rows of several tables in the order of their ids, and where each was."""
-    table = joined_tables(tables)
-    order = table.ids.argsort()
-    return table.rows(order), order
 
 
 # ------------------------------------------------------------------------------------------------- features, at one scale

@@ -22,7 +22,7 @@ from distil.functional.weighted_rows import Found, Shares, WeightedRows
 from distil.measuring.source import ArraySource, arguments_of
 from distil.rng import Rng
 from distil.selection.arguments import check_unlabeled
-from distil.selection.checked import checked_scores
+from distil.selection.checked import checked_scores, checked_selection
 from distil.selection.leaders import Leaders
 from distil.signals import Signals
 from distil.strategies.base import ScoreStrategy, Sets, Strategy, tie_keys
@@ -190,10 +190,12 @@ class Shard:
         """The n examples that the strategy of the parts chooses here, and their rows."""
         by = self.part.strategy
         assert isinstance(by, GreeDi)
-        sets, rng = Sets(pool=self._numbered(self._free), labeled=labeled), self.rng.child("part", self.part.start)
-        everything = torch.arange(len(self._free))
-        rows = places_of(from_rows(by.of, sets, everything, min(n, len(everything)), rng).ids, sets.pool.ids)
-        return sets.pool.rows(rows), rows
+        order = self.keys.argsort()  # kernels take the smaller of equal rows
+        pool, rng = self._numbered(self._free[order]), self.rng.child("part", self.part.start)
+        n = min(n, len(order))
+        picks = from_rows(by.of, Sets(pool=pool, labeled=labeled), torch.arange(len(order)), n, rng)
+        rows = places_of(checked_selection(picks, by.of, pool.ids, n).ids, pool.ids)
+        return pool.rows(rows), order[rows]
 
     def _numbered(self, rows: Tensor) -> Signals:
         """The signals of rows, whose ids are their positions in the whole pool."""
