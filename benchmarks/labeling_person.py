@@ -342,7 +342,7 @@ def differences(runs: Runs) -> str:
         area = paired_difference(100 * areas[0], 100 * areas[1])
         better = sum(a < b for a, b in zip(default, random, strict=True))
         lines.append(
-            f"- {SETS[name]}: the default order needs {saved.mean:.0f} labels less ({saved.low:.0f} to {saved.high:.0f}), and "
+            f"- {SETS[name]}: the default order saves {saved.mean:.0f} labels ({saved.low:.0f} to {saved.high:.0f}), and "
             f"fewer in {better} of {len(default)} seeds; its mean accuracy up to 200 labels is {area.mean:+.1f} points "
             f"({area.low:+.1f} to {area.high:+.1f})."
         )

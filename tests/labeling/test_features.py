@@ -188,6 +188,22 @@ def test_texts_are_embedded_by_the_users_own_model(tmp_path, monkeypatch):
     assert found.made_from == "embeddings by own_lengths:embed"
 
 
+def test_rows_of_words_and_pixels_are_compared_by_their_direction(tmp_path):
+    texts = [*(["the cat sat on the mat"] * 3), *(["a dog ran to the park today"] * 3), "rain", "snow and rain fell"]
+    x = word_features(texts)
+    found = ItemFeatures([str(row) for row in range(len(texts))], x, "words", {}, lengths_count=False)
+    away = x.double() - x.double().mean(0)
+    expected = away / away.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(found.near.double(), expected, atol=1e-5, rtol=1e-5)
+    assert found.x is x  # the model sees the rows as they are
+    (tmp_path / "texts.csv").write_text("text\n" + "".join(f"{text}\n" for text in texts))
+    with Project.create(tmp_path / "p", classes=["a", "b"]) as project:
+        project.add(tmp_path / "texts.csv")
+        items = project.items()
+    torch.testing.assert_close(item_features(items, tmp_path / "model").near, found.near)
+    assert ItemFeatures(found.ids, x, "rows", {}).near is x
+
+
 def test_many_long_rows_are_compared_by_their_components(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(300, 3, generator=generator) @ torch.randn(3, 200, generator=generator)

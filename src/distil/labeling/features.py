@@ -20,6 +20,7 @@ from distil.data.pools import pool_of_images, pool_of_texts, stamp_of
 from distil.embedding.embed import embed
 from distil.embedding.encoders import PIXELS
 from distil.errors import InvalidInput, counted
+from distil.functional.scale import unit_rows
 from distil.labeling.items import NO_ITEMS, Item
 from distil.system.files import FAULTS_OF_FILES, replacing
 from distil.system.runtime import Runtime, as_runtime
@@ -45,12 +46,14 @@ class ItemFeatures:
         x: The rows, (N, D) float32.
         made_from: What the rows were made from, in words.
         unread: Id of each item that could not be read -> the reason.
+        lengths_count: Whether the lengths of rows say something of the items.
     """
 
     ids: list[str]
     x: Tensor
     made_from: str
     unread: dict[str, str]
+    lengths_count: bool = True
 
     @cached_property
     def near(self) -> Tensor:
@@ -59,8 +62,12 @@ class ItemFeatures:
         These are ``x``, but for more than 5,000 longer rows their first 64 principal components, computed once: a choice compares
         some thousand rows with all others. On 4,000 pixel images of MNIST, 50 picks by 64 components covered 98 % of what those by
         all 784 pixels did.
+
+        Those of word counts and pixels are brought to length 1 about their mean. Their lengths say how long a text is, or how dark
+        an image, and order by direction gained more (benchmarks/results/unit_length.md, labeling_person.md).
         """
-        return principal_components(self.x) if len(self.x) > _FEW else self.x
+        rows = principal_components(self.x) if len(self.x) > _FEW else self.x
+        return rows if self.lengths_count else unit_rows(rows - rows.mean(0))
 
     @property
     def in_words(self) -> str:
@@ -111,7 +118,7 @@ def item_features(
         return _of_arrays(items)
     if kinds == ["texts"] and model is None:
         texts = [item.text or "" for item in items]
-        return ItemFeatures([item.id for item in items], _kept_words(texts, cache), "word counts (TF-IDF)", {})
+        return ItemFeatures([item.id for item in items], _kept_words(texts, cache), "word counts (TF-IDF)", {}, False)
     return _embedded(items, cache, model or PIXELS, weights, as_runtime(runtime))
 
 
@@ -232,7 +239,7 @@ def _embedded(
     }
     ids = [item.id for item in items if item.id not in unread]
     if model == PIXELS:
-        return ItemFeatures(ids, principal_components(x), f"pixels ({COMPONENTS} principal components)", unread)
+        return ItemFeatures(ids, principal_components(x), f"pixels ({COMPONENTS} principal components)", unread, False)
     return ItemFeatures(ids, x, f"embeddings by {model}", unread)
 
 
