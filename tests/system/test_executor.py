@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from distil.errors import DistilWarning, RunError
+from distil.system import executor
 from distil.system.executor import LostProcess, Processes, Serial, SharedTasks, do
 
 
@@ -53,12 +54,14 @@ def shared(seed, losses, n=12):
     rng, pending = np.random.default_rng(seed), []
     lanes = [Fake(rng, pending, losses) for _ in range(3)]
     tasks = SharedTasks(lanes, (print,), range(n))
-    while tasks.left:
+
+    def end_all():
         while pending:
             _, future, given = pending.pop(rng.integers(len(pending)))
             future.set_result((rng.uniform() < losses, given))
-        tasks.advance(1)
-    return tasks.results(), sum(lane.n_lost for lane in lanes)
+        return ()
+
+    return tasks.all_done(end_all, print, 0), sum(lane.n_lost for lane in lanes)
 
 
 def test_results_are_in_the_order_of_the_tasks_whatever_is_lost():
@@ -70,6 +73,42 @@ def test_results_are_in_the_order_of_the_tasks_whatever_is_lost():
     assert lost > 30
     with pytest.raises(RunError, match="were lost 4 times at the same work"):
         shared(0, losses=1)
+
+
+def test_what_was_reported_before_an_error_is_handed_on():
+    class Wrong(Fake):
+        def result(self, future):
+            raise ValueError("no such file")
+
+    pending, steps = [], []
+    tasks = SharedTasks([Wrong(np.random.default_rng(0), pending, 0)], (print,), range(2))
+    for _, future, given in pending:
+        future.set_result((False, given))
+    said = lambda: [1, DistilWarning("kept as a (edited).npy")]  # noqa: E731
+    with pytest.warns(DistilWarning, match="kept as"), pytest.raises(ValueError, match="no such file"):
+        tasks.all_done(said, steps.append, 0)
+    assert steps == [1]
+
+
+class Unreadable(Exception):
+    def __init__(self, file, line):
+        super().__init__(f"{file}, line {line}: no number")
+
+
+def test_an_error_that_another_process_cannot_read_keeps_its_words(monkeypatch):
+    def unreadable(*_):
+        raise Unreadable("a.csv", 3)
+
+    monkeypatch.setattr(executor, "_worker", executor._Worker(_nothing, unreadable, print))
+    with pytest.raises(RunError, match=r"^Unreadable: a\.csv, line 3: no number$") as found:
+        do(1)
+    assert isinstance(found.value.__cause__, Unreadable)
+    monkeypatch.setattr(executor, "_states", {})
+    with pytest.raises(RunError, match=r"^Unreadable: a\.csv, line 3: no number$"):
+        executor._ask(unreadable, None, 0, print, None)
+    monkeypatch.setattr(executor, "_worker", executor._Worker(_nothing, _wrong, print))
+    with pytest.raises(RunError, match="1 is wrong"):
+        do(1)
 
 
 # --------------------------------------------------------------------------------------------------------- real processes

@@ -30,7 +30,6 @@ from distil.system.executor import (
     State,
     Task,
     begin,
-    passed_on,
 )
 from distil.system.imports import in_a_line, optional
 
@@ -69,11 +68,7 @@ class RayExecutor(Executor):
         with self._lanes(len(tasks)) as lanes:
             mailbox = self._ray.remote(_Mailbox).options(num_cpus=0, max_restarts=-1).remote()
             shared = SharedTasks(lanes, (begin, prepare, work, partial(_say, mailbox)), tasks)
-            while shared.left:
-                shared.advance(_SECONDS)
-                for said in _said(self._ray, mailbox):
-                    passed_on(said, report)
-            return shared.results()
+            return shared.all_done(partial(_said, self._ray, mailbox), report, _SECONDS)
 
     @contextmanager
     def actors(self, make: Callable[[Task], State], keys: Sequence[Task]) -> Iterator[Actors[State]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.queues
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -16,11 +17,12 @@ import warnings
 import weakref
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
+from itertools import chain
 from typing import Any, Final, Generic, TypeVar
 
 from distil.errors import DistilWarning, RunError
@@ -134,12 +136,7 @@ class Processes(Executor):
         lanes = [_ProcessLane(self._threads) for _ in range(min(self.workers, len(tasks)))]
         try:
             shared = SharedTasks(lanes, (_begin_lane, prepare, work), tasks)
-            while shared.left:
-                shared.advance(_SECONDS)
-                for lane in lanes:
-                    for said in lane.said():
-                        passed_on(said, report)
-            return shared.results()
+            return shared.all_done(lambda: chain.from_iterable(lane.said() for lane in lanes), report, _SECONDS)
         finally:
             for lane in lanes:
                 lane.close()
@@ -281,16 +278,30 @@ class SharedTasks:
         """Number of tasks that are not done."""
         return len(self._tasks) - len(self._results)
 
-    def results(self) -> list[Any]:
-        """The results of all tasks, in their order."""
-        return [self._results[number] for number in range(len(self._tasks))]
+    def all_done(self, said: Callable[[], Iterable[int | Warning]], report: Report, seconds: float) -> list[Any]:
+        """Do all tasks.
 
-    def advance(self, seconds: float) -> None:
-        """Wait so long for a result, and hand out further tasks.
+        Args:
+            said: Gives what the processes reported since its last call; it is handed on before an error of a task, too.
+            report: See ``Executor.map``.
+            seconds: The longest time between two calls of ``said``.
+
+        Returns:
+            The results in the order of the tasks.
 
         Raises:
             RunError: Several processes were lost during one task.
         """
+        while self.left:
+            try:
+                self.advance(seconds)
+            finally:
+                for each in said():
+                    passed_on(each, report)
+        return [self._results[number] for number in range(len(self._tasks))]
+
+    def advance(self, seconds: float) -> None:
+        """Wait so long for a result, and hand out further tasks."""
         for future in wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED).done:
             lane, number = self._running.pop(future)
             try:
@@ -388,7 +399,7 @@ class InLanes(Actors[State]):
 def passed_on(said: int | Warning, report: Report) -> None:
     """Hand on what another process reported: steps, or a warning."""
     if isinstance(said, Warning):
-        warnings.warn(said, stacklevel=3)
+        warnings.warn(said, stacklevel=4)
     else:
         report(said)
 
@@ -436,7 +447,8 @@ def do(task: Any) -> Any:  # noqa: ANN401
     """Do one task in a process that ``begin`` was called in."""
     if _worker is None:
         raise RuntimeError("no tasks have begun in this process")
-    return _worker.work(_worker.state(), task, _worker.report)
+    with _readable_errors():
+        return _worker.work(_worker.state(), task, _worker.report)
 
 
 _say: Callable[[int | Warning], None]
@@ -465,9 +477,26 @@ _states: dict[int, Any] = {}
 
 
 def _ask(make: Callable[[Any], Any], key: Any, number: int, work: Callable[[Any, Any], Any], message: Any) -> Any:  # noqa: ANN401
-    if number not in _states:
-        _states[number] = make(key)
-    return work(_states[number], message)
+    with _readable_errors():
+        if number not in _states:
+            _states[number] = make(key)
+        return work(_states[number], message)
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Raise an error that cannot be sent to another process as RunError; else the process would be taken for lost.
+
+    An example is an error whose class takes other arguments than it hands to ``Exception``.
+    """
+    try:
+        yield
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # noqa: BLE001 - classes of other packages raise anything
+            raise RunError(f"{type(error).__name__}: {error}") from error
+        raise
 
 
 def _end_with_parent() -> None:
