@@ -176,6 +176,22 @@ def test_of_a_sheet_that_cannot_be_recorded_nothing_is_left(project, tmp_path, m
     assert len(write_sheet(project, tmp_path / "a.csv", "anna", 3, random_order())) == 3
 
 
+def test_a_sheet_whose_items_are_handed_out_stays_after_an_interrupt(project, tmp_path, monkeypatch):
+    real = project.together
+
+    @contextmanager
+    def interrupted():
+        with real() as block:
+            yield block
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(project, "together", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_sheet(project, tmp_path / "a.csv", "anna", 3, random_order())
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert sorted(row["id"] for row in csv.DictReader(file)) == sorted(project.leased("anna"))
+
+
 def full():
     raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -107,9 +107,10 @@ def write_sheet(
             _write(project, path, sheet, project.items(ids), who)
             written = True
     except BaseException:
-        _kept(project, sheet).unlink(missing_ok=True)
-        if written:  # the disk was full when the items were to be handed out
-            path.unlink()
+        if not (written and project.leased(who, sheet)):  # else an interrupt came just after the items were handed out
+            _kept(project, sheet).unlink(missing_ok=True)
+            if written:  # the disk was full when the items were to be handed out
+                path.unlink()
         raise
     return ids
 
