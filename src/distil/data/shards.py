@@ -71,7 +71,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise DataNotFound(
             f"{folder} is a folder without a {MANIFEST}; a file of an array, or a complete folder of shards was expected. distil "
-            "embed --shards writes the manifest once every shard is there"
+            "embed --shards writes the manifest once every shard is there; embed a folder of images with distil embed first"
         )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
