@@ -64,7 +64,7 @@ class ItemFeatures:
         all 784 pixels did.
 
         Those of word counts and pixels are brought to length 1 about their mean. Their lengths say how long a text is, or how dark
-        an image, and order by direction gained more (benchmarks/results/unit_length.md, labeling_person.md).
+        an image, and comparing directions brought more (benchmarks/results/labeling_person.md).
         """
         rows = principal_components(self.x) if len(self.x) > _FEW else self.x
         return rows if self.lengths_count else unit_rows(rows - rows.mean(0))
