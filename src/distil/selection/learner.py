@@ -43,12 +43,10 @@ from distil.tasks import Task
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
 from distil.training.linear_head import HeadConfig, LinearHead, fit_head
+from distil.training.shrink_perturb import shrunk
 
 Retrain = Literal["scratch", "warm", "shrink_perturb"]
 RETRAIN: tuple[Retrain, ...] = get_args(Retrain)
-
-SHRINK, PERTURB = 0.4, 0.1
-"""Factors of the old weights and of newly drawn ones in ``retrain="shrink_perturb"``."""
 
 Fit = Callable[[Any, LabeledSet, int], object]
 
@@ -562,31 +560,7 @@ class Learner:
         elif self._retrain == "scratch":
             self.module = self._built(self._build)
         else:
-            self.module = _shrunk(self.module, self._built(self._build))
-
-
-def _shrunk(old: nn.Module, fresh: nn.Module) -> nn.Module:
-    """``fresh`` with its trainable weights mixed with those of ``old``; frozen weights and buffers are those of ``old``."""
-    reused = {id(p) for p in old.parameters() if p.requires_grad}
-    if any(id(p) in reused for p in fresh.parameters()):
-        warnings.warn(
-            "the function that builds the model returned weights of the earlier model instead of newly drawn ones; they are "
-            "shrunk without a perturbation",
-            DistilWarning,
-            stacklevel=4,
-        )
-    with torch.no_grad():
-        for before, new in zip(old.parameters(), fresh.parameters(), strict=True):
-            kept = before.to(new.device)
-            if not new.requires_grad:
-                new.copy_(kept)
-            elif new is before:
-                new.mul_(SHRINK)
-            else:
-                new.copy_(SHRINK * kept + PERTURB * new)
-        for buffer, other in zip(old.buffers(), fresh.buffers(), strict=True):
-            other.copy_(buffer)  # statistics of normalization layers
-    return fresh
+            self.module = shrunk(self.module, self._built(self._build))
 
 
 def _described(state: object) -> str:
