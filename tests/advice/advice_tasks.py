@@ -200,6 +200,18 @@ SHARDS = [
         lambda: from_shards(shards=both(), executor="serial"),
     ),
     (
+        "embed a folder of images with distil embed first",
+        lambda: distil.pick("core_set", 1, embeddings="mixed"),
+        lambda: distil.pick("core_set", 1, embeddings=distil.embed("mixed", model="pixels", out="pixels.npy")["path"]),
+    ),
+    (
+        "If they are the classes of the rows, write a table with the columns id and label",
+        lambda: distil.pick(
+            "core_set", 2, embeddings="e.npy", labeled=array("classes.npy", np.arange(N) % 3) or "classes.npy"
+        ),
+        lambda: distil.pick("core_set", 2, embeddings="e.npy", labeled="labeled.csv"),
+    ),
+    (
         "; run distil embed --shards with one of them again",
         lambda: of_models("f", "g"),
         lambda: of_models("f", "f"),

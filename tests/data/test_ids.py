@@ -173,3 +173,12 @@ def test_rows_of_two_files_may_write_one_id_differently(tmp_path):
     probs[::-1].to_parquet(tmp_path / "p.parquet")
     with pytest.raises(InvalidInput, match=r"row 0 is '1\.0' in .*e\.csv and .* the rows must be in the same order"):
         pick("margin_sampling", 2, embeddings=tmp_path / "e.csv", probs=tmp_path / "p.parquet")
+
+
+def test_row_numbers_that_occur_again_may_be_classes(tmp_path):
+    path = tmp_path / "y.npy"
+    np.save(path, np.array([3, 1, 2]))
+    assert read_ids(path).names == ("3", "1", "2")
+    np.save(path, np.array([0, 1, 1, 0]))
+    with pytest.raises(InvalidInput, match=r"each once; got 4 numbers, of which 2 are different.*columns id and label"):
+        read_ids(path)

@@ -277,7 +277,8 @@ def read_ids(path: str | Path, quoting: Quoting | None = None) -> ListedIds:
         DataNotFound: There is no such file.
         InvalidInput: The file is of another kind or damaged, an id is missing, or an id has two labels.
 
-    An id that occurs again counts once. A label may be empty, as in a sheet that is filled in only in part.
+    An id that occurs again counts once; a row number in ``.npy`` may not, as it may be a class. A label may be empty, as in a sheet
+    that is filled in only in part.
     """
     return _read(path, quoting).once()
 
@@ -522,7 +523,14 @@ def _npy_ids(path: Path, _: Quoting | None) -> ListedIds:
     values = mapped_npy(path)
     if values.ndim != 1 or values.dtype.kind not in "iuUS":
         raise InvalidInput(f"{path} must hold row numbers or text, (M,); got {values.dtype} {values.shape}")
-    return ListedIds(tuple(map(as_name, listed(values, str(path)))), None, str(path), values.dtype.kind in "iu")
+    positions = values.dtype.kind in "iu"
+    different = len(np.unique(values)) if positions else len(values)
+    if different < len(values):
+        raise InvalidInput(
+            f"{path} must hold row numbers, each once; got {len(values)} numbers, of which {different} are different. If they are "
+            "the classes of the rows, write a table with the columns id and label"
+        )
+    return ListedIds(tuple(map(as_name, listed(values, str(path)))), None, str(path), positions)
 
 
 _ID_READERS: Final[dict[str, Callable[[Path, Quoting | None], ListedIds]]] = {
