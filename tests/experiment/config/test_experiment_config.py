@@ -440,8 +440,8 @@ def test_a_missing_mandatory_key(case):
 
 
 def test_one_of_strategy_and_strategies_is_mandatory():
-    refused(changed(active_learning__strategy=ABSENT), "must have strategy or strategies, not both")
-    refused(changed(active_learning__strategies=["badge"]), "must have strategy or strategies, not both")
+    refused(changed(active_learning__strategy=ABSENT), "strategy, or strategies for several; it has neither")
+    refused(changed(active_learning__strategies=["badge"]), "strategy, or strategies for several; it has both")
 
 
 def test_a_key_of_another_section_is_unknown():

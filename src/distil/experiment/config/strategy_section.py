@@ -100,7 +100,8 @@ def strategies_of(check: Faults, loop: ActiveLearning, task: Task) -> tuple[Stra
     """The strategies that ``strategy`` (one) or ``strategies`` (several) names, without those that have a fault."""
     present = loop.model_fields_set & {"strategy", "strategies"}
     if len(present) != 1:
-        check.faults.append("active_learning must have strategy or strategies, not both")
+        given = "both" if present else "neither"
+        check.faults.append(f"active_learning must have strategy, or strategies for several; it has {given}")
         return ()
     listed = {f"active_learning.strategies[{number}]": entry for number, entry in enumerate(loop.strategies or [])}
     entries = listed if "strategies" in present else {"active_learning.strategy": loop.strategy}
