@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,8 +102,9 @@ class Weights:
             try:
                 save_model(module, str(temporary))
             except SafetensorError as error:  # a full disk, for example
+                reason = re.sub(' at path ".*"$', "", str(error))  # that of a temporary file
                 raise RunError(
-                    f"{path} cannot be written: {error}; check the disk and the space on it, then do it again"
+                    f"{path} cannot be written: {reason}; check the disk and the space on it, then do it again"
                 ) from None
             temporary.chmod(mode)  # safetensors leaves a file that only its owner may read
             yield temporary
