@@ -103,6 +103,17 @@ def _sent(number):
     return fails
 
 
+class _Interrupting:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+
+def _makes_a_class(*_, **__):
+    """As the import of pydantic does: Python 3.11 raises a RuntimeError from the interrupt."""
+    return type("Made", (), {"field": _Interrupting()})
+
+
 GOES_ON = "nothing is lost, and the same command goes on from here"
 WROTE_NOTHING = "nothing was written; the same command begins again, and embeddings that are finished are kept"
 
@@ -129,6 +140,7 @@ FAULTS = [
     (_raises(RunError("is damaged")), 1, "is damaged"),
     (_raises(KeyboardInterrupt()), 130, "interrupted; {}"),
     (_sent(signal.SIGINT), 130, "interrupted; {}"),
+    (_makes_a_class, 130, "interrupted; {}"),
     (_sent(signal.SIGTERM), 143, "ended by SIGTERM; {}"),
     (_sent(signal.SIGHUP), 129, "ended by SIGHUP; {}"),
 ]

@@ -112,11 +112,12 @@ def ended(error: BaseException, command: str | None, verbose: bool) -> int:
         _drop(sys.stdout)
         if isinstance(error, BrokenPipeError):
             return 0  # the reader of the output, head for example, has seen enough
-    if isinstance(error, KeyboardInterrupt):
-        number = error.number if isinstance(error, Terminated) else signal.SIGINT
+    interrupt = _interrupt(error)
+    if interrupt is not None:
+        number = interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT
         what = (
             f"distil: ended by {signal.Signals(number).name}"
-            if isinstance(error, Terminated)
+            if isinstance(interrupt, Terminated)
             else "\ndistil: interrupted"
         )
         say(f"{what}; {_INTERRUPTED.get(command or '', _GOES_ON)}")
@@ -126,6 +127,14 @@ def ended(error: BaseException, command: str | None, verbose: bool) -> int:
     say(f"distil: {_message(error, command)}")
     asked_wrongly = isinstance(error, DistilError | typer.TyperException) and not isinstance(error, RunError)
     return 2 if asked_wrongly else 1
+
+
+def _interrupt(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt that an error is or comes from: Python 3.11 raises a RuntimeError from what ends a ``__set_name__``."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__
+    return cause
 
 
 def say(text: str) -> None:
