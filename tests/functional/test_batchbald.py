@@ -203,6 +203,19 @@ def test_draws_are_those_of_the_generator():
     assert len(chosen) == 3
 
 
+def test_rows_are_picked_in_order_once_the_labels_tell_all_samples_apart(monkeypatch):
+    probs = pool(300, 3, 4, scale=3.0, dtype=torch.float64)
+    found = batchbald(probs, 200, draws(), max_configurations=300)
+    told = int((found.gains > 0).sum())
+    assert 10 < told < 150
+    assert found.gains[:told].sum() == pytest.approx(np.log(3), rel=0.05)  # all that there is to know of three samples
+    assert found.rows[told:].tolist() == sorted(set(range(300)) - set(found.rows[:told].tolist()))[: 200 - told]
+    monkeypatch.setattr(module._Configurations, "left", lambda _: np.inf)  # without the bound
+    whole = batchbald(probs, 200, draws(), max_configurations=300)
+    assert whole.rows[:told].tolist() == found.rows[:told].tolist()
+    assert bool((whole.gains[told:] < 1e-6).all())
+
+
 def test_n_distinct_rows_whatever_the_data():
     for case, most in itertools.product(list(CASES), [1, 5, 100]):
         probs = pool(**{"n": 40, "k": 6, "c": 4, **CASES[case]})

@@ -24,6 +24,9 @@ _PART = 512
 # Stands for a probability of 0, because 0 ln 0 = 0 but the logarithm of 0 is infinite.
 _TINY = 1e-30
 
+# Nats of a posterior whose samples are told apart; what is left to learn is far below what estimates from samples show.
+_TOLD_APART = 1e-6
+
 # Number of rows whose gain is recomputed first; each further step recomputes twice as many.
 _FIRST_LOOK = 16
 
@@ -60,7 +63,8 @@ def batchbald(
     *Sampled part.* After that, S has ``max_configurations`` sampled configurations, drawn from the mixture over k as in the paper's
     eq. 14 (equally many from each k, at least one). Gains are then estimates, whose mean error falls with the root of that number.
     A pick extends every sampled configuration by its label, so one set of draws serves all rows and all picks. Estimates need not
-    fall as S grows, so every row is recomputed for each pick.
+    fall as S grows, so every row is recomputed for each pick, until the labels tell all samples apart: no gain is larger than the
+    mean entropy of p(k | m), and once this is below a millionth of a nat the rows left are picked in order, with gains of 0.
 
     Args:
         mc_probs: Class probabilities under K samples of the model, (N, K, C), floating; sample k must be *the same sample for all
@@ -158,6 +162,10 @@ class _Configurations:
         joint = self.posterior * probs[:, labels.flatten()].T  # (M, K)
         self.posterior = joint / joint.sum(1, keepdim=True)
 
+    def left(self) -> float:
+        """The mean entropy of the posterior, in nats: no label can tell more about the model."""
+        return float(entropy(self.posterior) @ self.weights)
+
     def entropies(self, rows: Tensor, dtype: torch.dtype) -> Tensor:
         """Mean entropy of each row's prediction over the configurations, (m,) float64, computed in ``dtype``."""
         size = _BLOCK_BYTES * 8 // (self._mc_probs.shape[2] * torch.finfo(dtype).bits)
@@ -200,6 +208,9 @@ class _Gains:
         """The row that gains most, and its gain; later calls leave this row out."""
         if configurations.sampled:  # earlier estimates are no bounds
             self._bounds[self._bounds > -torch.inf] = torch.inf
+            left = configurations.left()
+            if left <= self._unsure:
+                return self._least(configurations, left)
         fresh = torch.zeros_like(self._bounds, dtype=torch.bool)
         look = _FIRST_LOOK
         while True:
@@ -213,6 +224,13 @@ class _Gains:
             fresh[stale] = True
             look *= 2
         row, gain = self._settle(torch.nonzero(fresh & (self._bounds >= floor))[:, 0], configurations)
+        self._bounds[row] = -torch.inf
+        return row, gain
+
+    def _least(self, configurations: _Configurations, left: float) -> tuple[int, float]:
+        """As ``best`` where no gain is above ``left``, which rounding hides in the precision of the probabilities."""
+        rows = torch.nonzero(self._bounds > -torch.inf)[:, 0]
+        row, gain = (int(rows[0]), 0.0) if left <= _TOLD_APART else self._settle(rows, configurations)
         self._bounds[row] = -torch.inf
         return row, gain
 
