@@ -73,11 +73,12 @@ def acts(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _listens_to_sigint():
-    """A shell starts what it puts in the background with SIGINT ignored, and Python then leaves it so."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def _listens_to_signals():
+    """A shell starts what it puts in the background with SIGINT ignored, nohup with SIGHUP; Python then leaves them so."""
+    before = [signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGHUP, signal.SIG_DFL)]
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in zip((signal.SIGINT, signal.SIGHUP), before, strict=True):
+        signal.signal(number, handler)
 
 
 class _Own(Exception):

@@ -203,7 +203,7 @@ def test_draws_are_those_of_the_generator():
     assert len(chosen) == 3
 
 
-def test_rows_are_picked_in_order_once_the_labels_tell_all_samples_apart(monkeypatch):
+def test_rows_are_picked_in_order_once_the_labels_identify_the_sample(monkeypatch):
     probs = pool(300, 3, 4, scale=3.0, dtype=torch.float64)
     found = batchbald(probs, 200, draws(), max_configurations=300)
     told = int((found.gains > 0).sum())

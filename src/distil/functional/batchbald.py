@@ -24,8 +24,8 @@ _PART = 512
 # Stands for a probability of 0, because 0 ln 0 = 0 but the logarithm of 0 is infinite.
 _TINY = 1e-30
 
-# Nats of a posterior whose samples are told apart; what is left to learn is far below what estimates from samples show.
-_TOLD_APART = 1e-6
+# Nats: a posterior of less entropy has found its sample, and what is left to learn is far below the error of the estimates.
+_NOTHING_LEFT = 1e-6
 
 # Number of rows whose gain is recomputed first; each further step recomputes twice as many.
 _FIRST_LOOK = 16
@@ -63,7 +63,7 @@ def batchbald(
     *Sampled part.* After that, S has ``max_configurations`` sampled configurations, drawn from the mixture over k as in the paper's
     eq. 14 (equally many from each k, at least one). Gains are then estimates, whose mean error falls with the root of that number.
     A pick extends every sampled configuration by its label, so one set of draws serves all rows and all picks. Estimates need not
-    fall as S grows, so every row is recomputed for each pick, until the labels tell all samples apart: no gain is larger than the
+    fall as S grows, so every row is recomputed for each pick, until the labels have identified the sample: no gain is larger than the
     mean entropy of p(k | m), and once this is below a millionth of a nat the rows left are picked in order, with gains of 0.
 
     Args:
@@ -230,7 +230,7 @@ class _Gains:
     def _least(self, configurations: _Configurations, left: float) -> tuple[int, float]:
         """As ``best`` where no gain is above ``left``, which rounding hides in the precision of the probabilities."""
         rows = torch.nonzero(self._bounds > -torch.inf)[:, 0]
-        row, gain = (int(rows[0]), 0.0) if left <= _TOLD_APART else self._settle(rows, configurations)
+        row, gain = (int(rows[0]), 0.0) if left <= _NOTHING_LEFT else self._settle(rows, configurations)
         self._bounds[row] = -torch.inf
         return row, gain
 
