@@ -63,8 +63,8 @@ def batchbald(
     *Sampled part.* After that, S has ``max_configurations`` sampled configurations, drawn from the mixture over k as in the paper's
     eq. 14 (equally many from each k, at least one). Gains are then estimates, whose mean error falls with the root of that number.
     A pick extends every sampled configuration by its label, so one set of draws serves all rows and all picks. Estimates need not
-    fall as S grows, so every row is recomputed for each pick, until the labels have identified the sample: no gain is larger than the
-    mean entropy of p(k | m), and once this is below a millionth of a nat the rows left are picked in order, with gains of 0.
+    fall as S grows, so every row is recomputed for each pick, until the labels have identified the sample: no gain is larger than
+    the mean entropy of p(k | m), and once this is below a millionth of a nat the rows left are picked in order, with gains of 0.
 
     Args:
         mc_probs: Class probabilities under K samples of the model, (N, K, C), floating; sample k must be *the same sample for all
