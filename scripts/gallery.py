@@ -1,24 +1,26 @@
-"""Write docs/gallery.md and docs/gallery/NAME.svg: what every strategy that takes arrays selects from one pool in the plane."""
+"""Write docs/gallery.md and docs/gallery/NAME.svg: what every strategy selects from one pool in the plane."""
 
 from __future__ import annotations
 
 import html
 import inspect
 import re
+import textwrap
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from distil import HeadConfig, LinearHead, select_from
-from distil.signals import measured_by
+from distil import HeadConfig, LinearHead, Selection, select, select_from
+from distil.signals import OfTokens, measured_by
 from distil.strategies import STRATEGIES, strategy_named
 from distil.strategies.registry import tasks_of
 from distil.training.linear_head import fit_head
 
 DOCS = Path(__file__).parents[1] / "docs"
 PICKS, SIDE, REACH, COLUMNS = 12, 280, 2.2, 3
-_COLORS = ("#7fb3d9", "#e8a87c", "#8cc7a1")  # of the predicted classes
+_COLORS = ("#7fb3d9", "#e8a87c", "#8cc7a1", "#b79ad1")  # of the predicted classes
 _MARKS = {"labeled": "M-4 -4h8v8h-8z", "query": "M0 -6l6 6-6 6-6-6z", "private": "M-5 -5l10 10m0-10l-10 10"}
 
 
@@ -38,55 +40,182 @@ def pool() -> tuple[Tensor, dict[str, dict[int, int]]]:
     return x, {role: {row: int(y[row]) for row in own} for role, own in rows.items()}
 
 
-def arrays(x: Tensor, labeled: dict[int, int]) -> dict[str, Tensor]:
-    """The arrays of ``select_from``: probabilities are those of a linear head, and of ten heads with noise in their weights.
+class Scene(NamedTuple):
+    """What a strategy selects, and what the picture shows.
 
-    Costs rise from left to right.
+    Attributes:
+        chosen: The selection.
+        groups: The color of each point, (N,): that of its predicted class, say.
+        sets: Role -> rows, of the sets that are shown.
     """
+
+    chosen: Selection
+    groups: Tensor
+    sets: dict[str, list[int]]
+
+
+def head_of(x: Tensor, labeled: dict[int, int]) -> LinearHead:
+    """A linear head, trained on the labels."""
     head = LinearHead.over(x, 3)
     fit_head(head, x[list(labeled)], torch.tensor(list(labeled.values())), HeadConfig())
+    return head
+
+
+def classes(name: str) -> Scene:
+    """A class for each point; probabilities are those of a linear head, and of ten heads with noise in their weights."""
+    x, sets = pool()
+    head = head_of(x, sets["labeled"])
     noise = torch.randn(10, *head.linear.weight.shape, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
         sampled = head.features(x) @ (head.linear.weight + noise).transpose(1, 2) + head.linear.bias
-        costs = 1 + x[:, 0] - x[:, 0].min()
-        probs = {"probs": head(x).softmax(1), "mc_probs": sampled.transpose(0, 1).softmax(2)}
-        return {"embeddings": x, **probs, "costs": costs}
+        probs = head(x).softmax(1)
+    given = {
+        "embeddings": x,
+        "probs": probs,
+        "mc_probs": sampled.transpose(0, 1).softmax(2),
+        "costs": 1 + x[:, 0] - x[:, 0].min(),  # rising from left to right
+    }
+    needs = strategy_named(name).needs
+    shown = {
+        role: list(sets[role]) for role in ("labeled", "query", "private") if role == "labeled" or getattr(needs, role)
+    }
+    return Scene(select_from(name, PICKS, **given, **sets, seed=0), probs.argmax(1), shown)
+
+
+def gradients(name: str) -> Scene:
+    """A class for each point, predicted by a network: the linear head."""
+    x, sets = pool()
+    head = head_of(x, sets["labeled"])
+    with torch.no_grad():
+        groups = head(x).argmax(1)
+    labeled = list(sets["labeled"])
+    return Scene(select(name, head, x, PICKS, labeled=labeled, seed=0), groups, {"labeled": labeled})
+
+
+def numbers(name: str) -> Scene:
+    """A number for each point: a wave from left to right that also rises. Six linear models each lack one of the labels."""
+    x, sets = pool()
+    target = torch.sin(2 * x[:, 0]) + x[:, 1]
+    rows = torch.tensor(list(sets["labeled"]))
+    with_one = torch.cat([x, torch.ones(len(x), 1)], 1)
+    kept = [rows[rows != row] for row in rows]
+    fits = [torch.linalg.lstsq(with_one[some], target[some, None]).solution for some in kept]
+    models = torch.cat([with_one @ fit for fit in fits], 1)  # (N, 6)
+    labeled = {int(row): float(target[row]) for row in rows}
+    chosen = select_from(
+        name,
+        PICKS,
+        embeddings=x,
+        predictions=models.mean(1),
+        mc_predictions=models,
+        labeled=labeled,
+        task="regression",
+        seed=0,
+    )
+    thirds = torch.quantile(models.mean(1), torch.tensor([1 / 3, 2 / 3]))
+    return Scene(chosen, torch.bucketize(models.mean(1), thirds), {"labeled": list(labeled)})
+
+
+def several_labels(name: str) -> Scene:
+    """Two labels for each point, each with or without the other: to the right, and above."""
+    x, sets = pool()
+    probs = (3 * x).sigmoid()
+    chosen = select_from(name, PICKS, probs=probs, labeled=list(sets["labeled"]), task="multilabel", seed=0)
+    return Scene(chosen, (probs > 0.5).long() @ torch.tensor([1, 2]), {"labeled": list(sets["labeled"])})
+
+
+def tokens(name: str) -> Scene:
+    """Four tokens for each point, a little beside it, with probabilities by the linear head."""
+    x, sets = pool()
+    beside = x[:, None] + 0.3 * torch.randn(len(x), 4, 2, generator=torch.Generator().manual_seed(5))
+    head = head_of(x, sets["labeled"])
+    with torch.no_grad():
+        probs, groups = head(beside.flatten(0, 1)).softmax(1), head(x).argmax(1)
+    labeled = list(sets["labeled"])
+    offsets = torch.arange(0, 4 * len(x) + 1, 4)
+    return Scene(
+        select_from(name, PICKS, probs=probs, offsets=offsets, labeled=labeled, seed=0), groups, {"labeled": labeled}
+    )
+
+
+def pairs(name: str) -> Scene:
+    """A prompt for each point, with three responses: rewards are the logits of the linear head, less certain far from labels."""
+    x, sets = pool()
+    head, labeled = head_of(x, sets["labeled"]), list(sets["labeled"])
+    with torch.no_grad():
+        rewards = head(x)
+    deviations = torch.cdist(x, x[labeled]).min(1).values[:, None] * torch.tensor([1.0, 1.5, 2.0])
+    chosen = select_from(name, PICKS, rewards=rewards, deviations=deviations, labeled=labeled, seed=0)
+    return Scene(chosen, rewards.argmax(1), {"labeled": labeled})
+
+
+# Title of a section -> what it says, and the scenes of its strategies.
+SECTIONS = {
+    "A class for each example": (
+        "Dots have the colors of the predicted classes. Strategies that read a query set show it as diamonds, those that read a "
+        "private set as crosses. Probabilities are those of a linear head on the six labels; sampled probabilities are those of "
+        "ten heads with random changes. Labels cost more from left to right, which only `knapsack` reads.",
+        classes,
+    ),
+    "By the gradients of a network": (
+        "The network is the same linear head: the picks are the points nearest to a boundary between two colors.",
+        gradients,
+    ),
+    "Numbers": (
+        "The target is sin 2x + y; the colors are thirds of the predictions. Predictions are those of six linear models, each "
+        "without one of the six labels.",
+        numbers,
+    ),
+    "Several labels for each example": (
+        "Two labels, one to the right and one above: the colors are the four combinations.",
+        several_labels,
+    ),
+    "Tokens": ("Each point is an example of four tokens, which lie a little beside it.", tokens),
+    "Pairs of responses": (
+        "Each point is a prompt with three responses. The colors are the responses of largest reward; rewards are less certain "
+        "far from the labeled prompts. The reasons of a selection name the pair to compare.",
+        pairs,
+    ),
+}
+
+
+def section_of(name: str) -> str:
+    """The section of a strategy."""
+    strategy = strategy_named(name)
+    read = measured_by(strategy.needs.pool)
+    if any(signal.argument == "rewards" for signal in read):
+        return "Pairs of responses"
+    if any(isinstance(signal, OfTokens) for signal in read):
+        return "Tokens"
+    if "classification" not in tasks_of(strategy):
+        return "Numbers" if "regression" in tasks_of(strategy) else "Several labels for each example"
+    return "By the gradients of a network" if any(signal.grad for signal in read) else "A class for each example"
 
 
 def drawn_names() -> list[str]:
-    """The strategies that can run on arrays of a classification, in the order of docs/strategies.md."""
+    """All strategies of the library, in the order of docs/strategies.md."""
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", (DOCS / "strategies.md").read_text(encoding="utf-8"), re.MULTILINE)
     listed = dict.fromkeys(name for row in rows for name in re.findall(r"`(\w+)`", row))
-    return [name for name in (*listed, *(n for n in STRATEGIES if n not in listed)) if _takes_arrays(name)]
-
-
-def _takes_arrays(name: str) -> bool:
-    if name not in STRATEGIES or not STRATEGIES[name].__module__.startswith("distil."):
-        return False
-    strategy = strategy_named(name)
-    read = {signal.argument for signal in measured_by(strategy.needs.pool)}
-    return "classification" in tasks_of(strategy) and read <= {"embeddings", "probs", "mc_probs", "costs"}
+    ours = [name for name, cls in STRATEGIES.items() if cls.__module__.startswith("distil.")]
+    return [*(name for name in listed if name in ours), *(name for name in ours if name not in listed)]
 
 
 def picture(name: str) -> str:
     """The picture of a strategy as SVG."""
-    x, sets = pool()
-    given = arrays(x, sets["labeled"])
-    chosen = select_from(name, PICKS, **given, **sets, seed=0)
+    chosen, groups, sets = SECTIONS[section_of(name)][1](name)
+    x, _ = pool()
     places = (x - x.mean(0)) / REACH * torch.tensor([1, -1])
     at = ((places + 1) * SIDE / 2).clamp(8, SIDE - 8).round().int().tolist()
-    needs = strategy_named(name).needs
-    shown = ["labeled", *(role for role in ("query", "private") if getattr(needs, role))]
-    classes = given["probs"].argmax(1).tolist()
+    numbered = list(zip(at, groups.tolist(), strict=True))
     dots = [
-        f'<path stroke="{color}" d="{"".join(f"M{a} {b}h0" for (a, b), c in zip(at, classes, strict=True) if c == number)}"/>'
-        for number, color in enumerate(_COLORS)
+        f'<path stroke="{color}" d="{"".join(f"M{a} {b}h0" for (a, b), group in numbered if group == number)}"/>'
+        for number, color in enumerate(_COLORS[: int(groups.max()) + 1])
     ]
     marks = [
         f'<path transform="translate({at[row][0]} {at[row][1]})" d="{_MARKS[role]}" '
         f'fill="{"none" if role == "private" else "#1c2126"}" stroke="#1c2126"/>'
-        for role in shown
-        for row in sets[role]
+        for role, rows in sets.items()
+        for row in rows
     ]
     picks = [
         f'<circle cx="{a}" cy="{b}" r="7.5"/><text x="{a}" y="{b + 3}">{rank}</text>'
@@ -111,29 +240,26 @@ def picture(name: str) -> str:
 
 def page(names: list[str]) -> str:
     """The page that shows all pictures."""
-    cells = [
+    lines = [
+        "# Gallery",
+        "",
+        f"What each strategy selects from the same pool in the plane: {PICKS} picks, with their ranks. Black squares are labeled. "
+        "Parameters are the defaults. Distances mean more in the plane than in most embeddings: [strategies.md](strategies.md) "
+        "says when to use which strategy. `python scripts/gallery.py` makes this page.",
+    ]
+    for title, (text, _) in SECTIONS.items():
+        cells = [_cell(name) for name in names if section_of(name) == title]
+        rows = [cells[start : start + COLUMNS] for start in range(0, len(cells), COLUMNS)]
+        lines += ["", f"## {title}", "", text, "", "<table>", *(f"<tr>{''.join(row)}</tr>" for row in rows), "</table>"]
+    return "\n".join(
+        [*(filled for line in lines for filled in (textwrap.wrap(line, 132) if line[:1] not in "<#" else [line])), ""]
+    )
+
+
+def _cell(name: str) -> str:
+    return (
         f'<td width="33%" valign="top"><img src="gallery/{name}.svg" alt="the picks of {name}"><br><code>{name}</code><br>'
         f"{_first_line(name)}</td>"
-        for name in names
-    ]
-    rows = [cells[start : start + COLUMNS] for start in range(0, len(cells), COLUMNS)]
-    return "\n".join(
-        [
-            "# Gallery",
-            "",
-            f"What each strategy selects from the same pool in the plane: {PICKS} picks, with their ranks. Dots are the",
-            "pool, in the colors of the predicted classes; black squares are labeled. Strategies that read a query set show it as",
-            "diamonds, those that read a private set as crosses. Probabilities are those of a linear head on the six labels;",
-            "sampled probabilities are those of ten heads with random changes. Labels cost more from left to right, which only",
-            "`knapsack` reads. Parameters are the defaults. Distances mean more in the plane than in most embeddings:",
-            "[strategies.md](strategies.md) says when to use which strategy.",
-            "`python scripts/gallery.py` makes this page.",
-            "",
-            "<table>",
-            *(f"<tr>{''.join(row)}</tr>" for row in rows),
-            "</table>",
-            "",
-        ]
     )
 
 
