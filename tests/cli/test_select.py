@@ -631,6 +631,32 @@ def test_a_query_by_ids_or_by_embeddings(here, said):
     assert (code, "q.npy has 5 columns and emb.npy has 6" in err) == (2, True)
 
 
+def test_a_validation_set_is_read_and_never_chosen(here, said):
+    rows, kinds = {10, 11, 12, 13}, ("cat", "dog", "cow")
+    for name, some in (("known.csv", range(9)), ("held.csv", rows)):
+        Path(name).write_text("id,label\n" + "".join(f"{NAMES[row]},{kinds[row % 3]}\n" for row in some))
+    base = ("--embeddings", "emb.npy", "--ids", "ids.txt", "--labeled", "known.csv", "--n", 8, "--json")
+    asked = (*base, "--strategy", "glister", "--set", "valid=true")
+    code, _, err = said(*asked)
+    assert (code, err.count("--validation")) == (2, 1)
+    code, out, _ = said(*asked, "--validation", "held.csv")
+    labels = [{NAMES[row]: kinds[row % 3] for row in some} for some in (range(9), rows)]
+    arrays = {"embeddings": np.load("emb.npy"), "names": NAMES, "labeled": labels[0], "validation": labels[1]}
+    found = distil.select_from(distil.strategy_named("glister", valid=True), 8, **arrays, seed=0)
+    assert [pick["id"] for pick in json.loads(out)["picks"]] == [NAMES[row] for row in found]
+    left = len(NAMES) - 9 - 4
+    assert json.loads(out)["may_be_chosen"] == left
+    code, out, _ = said(*base[:-3], "--n", left, "--json", "--strategy", "margin_sampling", "--validation", "held.csv")
+    assert not {NAMES[row] for row in rows} & {pick["id"] for pick in json.loads(out)["picks"]}
+    Path("bare.txt").write_text(f"{NAMES[10]}\n")
+    for more, message in (
+        (("bare.txt",), "bare.txt: validation has no labels; add a column label"),
+        (("held.csv", "--candidates", "held.csv"), "which is in validation too; remove it from one of them"),
+    ):
+        code, _, err = said(*asked, "--validation", *more)
+        assert (code, message in err) == (2, True)
+
+
 def test_explanations_as_json_and_as_a_page(here, said):
     labeled = ("--labeled", "labeled.csv", "--n", 5)
     code, out, err = said(*BADGE, *labeled, "--explain", "why.json", "--json")

@@ -69,6 +69,7 @@ def pick(
     classes: str | Sequence[str] | None = None,
     candidates: PathLike | Sequence[PathLike] | None = None,
     exclude: PathLike | Sequence[PathLike] | None = None,
+    validation: PathLike | Sequence[PathLike] | None = None,
     query: PathLike | Sequence[PathLike] | None = None,
     query_embeddings: PathLike | None = None,
     private: PathLike | Sequence[PathLike] | None = None,
@@ -150,6 +151,8 @@ def pick(
             ``cat,dog``. Without probs, labels need no classes.
         candidates: A file of ids that may be chosen; default: all that are not labeled; one or several.
         exclude: A file of ids that may not be chosen, such as those being labeled now; one or several.
+        validation: A file of ids with labels, held out from training and never chosen, for strategies such as glister; one or
+            several.
         query: A file of ids of examples like those to find, for strategies such as smi; one or several.
         query_embeddings: A file of embeddings of examples like those to find, which are not in the pool.
         private: A file of ids of examples like those to avoid, for strategies such as scg; one or several.
@@ -217,7 +220,8 @@ def pick(
         "pool": pool,
         "weights": weights,
     }
-    paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude, "query": query, "private": private}
+    paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
+    paths |= {"validation": validation, "query": query, "private": private}
     apart = {"query": query_embeddings, "private": private_embeddings}
     inputs |= {**paths, "show": listed(show)} | {f"{role}_embeddings": path for role, path in apart.items()}
     if n is None:
@@ -260,7 +264,7 @@ def pick(
     columns_of = optional_path("ids", ids) if pool is None else None
     arrays = read_arrays(given, columns_of, runtime, quoting=quoting, task=task)
     lists = {name: [read_ids(path, quoting) for path in paths_of(name, given, _IDS)] for name, given in paths.items()}
-    lists["labeled"] = [each.answered() for each in lists["labeled"]]
+    lists |= {name: [each.answered() for each in lists[name]] for name in ("labeled", "validation")}
     columns = _shown(show, items, pool or embeddings, ids, arrays, quoting)
     notes = ["" if made is None else made.note, *(array.note for array in arrays.columns.values())]
     read = [note for note in (*notes, *(each.note for several in lists.values() for each in several)) if note]
@@ -270,7 +274,7 @@ def pick(
         n,
         arrays,
         **{name: ids_of[name] for name in _LISTS},
-        given={role: ids for role, ids in ids_of.items() if role in apart and ids is not None},
+        given={role: ids for role, ids in ids_of.items() if role not in _LISTS and ids is not None},
         apart={
             role: read_column(path_of(f"{role}_embeddings", path, _ARRAYS), quoting=quoting, runtime=runtime)
             for role, path in apart.items()

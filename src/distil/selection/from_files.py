@@ -160,7 +160,7 @@ def request(
         labeled: The labeled examples: ids, a file of them, or ids with labels.
         candidates: The examples that may be chosen; default: all that are not labeled.
         exclude: Examples that may not be chosen.
-        given: Role (``query``, ``private``) -> its examples, rows of the arrays.
+        given: Role (``validation``, ``query``, ``private``) -> its examples, rows of the arrays.
         apart: Role -> embeddings of its examples, which have no row in the arrays.
         classes: Names of the classes or labels in files of labels, in the order of the columns of ``probs``; None: labels are
             columns.
@@ -199,6 +199,12 @@ def request(
     near = None if near is None else checked_near(near)
     for role in sorted(given.keys() & apart.keys()):
         raise InvalidInput(f"give {role} (ids of the pool) or {role}_embeddings (other examples), not both")
+    held = given.get("validation")
+    if held is not None and held.labels is None:
+        raise InvalidInput(
+            f"{held.origin}: validation has no labels{f': {held.note}' if held.note else '; add a column label'}"
+        )
+    rows_of = {role: _rows(arrays, ids, role) for role, ids in given.items()}
     own = {role: _of_width(column, arrays, f"{role}_embeddings") for role, column in apart.items()}
     asked = Request(
         strategy,
@@ -208,6 +214,7 @@ def request(
         candidates=rows["candidates"],
         exclude=rows["exclude"],
         labels=labels,
+        given={role: (rows, None) for role, rows in rows_of.items()},
         apart=own,
         seed=seed,
         near=near,
@@ -224,7 +231,6 @@ def request(
     if near is not None and "embeddings" not in arrays.columns:
         raise InvalidInput("near-duplicates are found by embeddings; pass them too (--embeddings)")
     asked = replace(asked, n=as_count(n, len(asked.pool)))
-    rows_of = {role: _rows(arrays, ids, role) for role, ids in given.items()}
     if trains:
         asked, named = _with_outputs(asked, what, named, rows_of.values())
     if task == "multilabel":

@@ -77,7 +77,7 @@ class Request:
         arrays: The arrays of the pool.
         labeled: Rows that are labeled, (M,), or None.
         labels: Their labels, for strategies that read them.
-        given: Role (``query``, ``private``) -> its rows and their labels, for strategies that read them, or None.
+        given: Role (``validation``, ``query``, ``private``) -> its rows and their labels, for strategies that read them, or None.
         apart: Role -> embeddings of its examples, which have no row in the arrays.
         candidates: Rows that may be chosen; None: all that are not labeled.
         exclude: Rows that may not be chosen, or None.
@@ -109,8 +109,9 @@ class Request:
     def pool(self) -> Tensor:
         """The rows that may be chosen, ascending."""
         candidates, exclude = map(_rows, (self.candidates, self.exclude))
-        labeled = None if self.labeled is None else torch.from_numpy(self.labeled)
-        return as_candidates(candidates, exclude, {"labeled": labeled}, self.arrays.reader)
+        rows = {"labeled": self.labeled, "validation": self.given.get("validation", (None, None))[0]}
+        answered = {role: None if own is None else torch.from_numpy(own) for role, own in rows.items()}
+        return as_candidates(candidates, exclude, answered, self.arrays.reader)
 
     @cached_property
     def reads(self) -> list[str]:

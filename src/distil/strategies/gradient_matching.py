@@ -222,7 +222,7 @@ def _required(validation: Signals, strategy: Strategy) -> Signals:
     if not len(validation):
         raise MissingSignal(
             f"{type(strategy).__name__}(valid=True) needs a validation set; pass validation={{id: label}}, or a pair (ids, "
-            "labels), to distil.select or distil.select_from"
+            "labels), to distil.select or distil.select_from, or --validation on the command line"
         )
     return validation
 

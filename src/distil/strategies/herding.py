@@ -131,7 +131,7 @@ class UHerding(Strategy):
         width = least_distance(labeled) if self.width is None else self.width
         found = _herded(sets.pool, x, labeled, n, rng, width=width, candidates=self.candidates, weights=weights)
         missing = (
-            "temperature 1, as there is no validation set to fit it on; distil.select and distil.select_from take one"
+            "temperature 1, as there is no validation set to fit it on; pass one to distil.select, or as --validation"
         )
         return found.with_notes((missing if temperature is None else f"temperature {temperature:.3g}",))
 
