@@ -429,3 +429,11 @@ def test_sizes_have_separators_of_thousands():
     assert "in a cluster of 3,000 without labels" in typical
     (nearest,) = select_from("kmeans_sampling", 1, embeddings=x, seed=0).reasons
     assert nearest.endswith("of a cluster of 3,000")
+
+
+def test_zeros_have_no_sign():
+    no_tokens = {"probs": [[0.5, 0.5], [1.0, 0.0]], "offsets": [0, 1, 1, 2]}
+    for name, given in (("mnlp", no_tokens), ("margin_sampling", {"probs": [[0.5, 0.5]] * 2})):
+        found = select_from(name, 2, **given)
+        assert not any(re.search(r"-0\b(?!\.)", reason) for reason in found.reasons)
+        assert not bool(found.scores.signbit().any())

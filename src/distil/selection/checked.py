@@ -16,7 +16,7 @@ from distil.strategies.base import ScoreStrategy, Selection, Strategy
 
 
 def checked_scores(scores: object, by: ScoreStrategy, ids: Tensor, names: Sequence[Any] | None = None) -> Tensor:
-    """The scores that ``by.score`` returned, as floating-point numbers (N,) without NaN.
+    """The scores that ``by.score`` returned, as floating-point numbers (N,) without NaN or negative zeros.
 
     Infinite scores are allowed: they put an example first or last.
 
@@ -33,7 +33,7 @@ def checked_scores(scores: object, by: ScoreStrategy, ids: Tensor, names: Sequen
     column = _column(scores, what, len(ids), "one number for each row of sets.pool")
     if bool(column.isnan().any()):
         check_rows(ids, column, f"the score of {type(by).__name__}", names)
-    return column
+    return column + 0
 
 
 def checked_selection(returned: object, strategy: Strategy, pool: Tensor, n: int) -> Selection:

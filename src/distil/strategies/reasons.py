@@ -13,11 +13,19 @@ from distil.functional.greedy import parts_of
 def sentences(template: str, *columns: Tensor | Sequence[Any]) -> tuple[str, ...]:
     """One sentence per example: ``template`` filled with the example's value in each column; columns have equal lengths.
 
+    Zeros have no sign.
+
     >>> import torch
     >>> sentences("margin {:.3g} of class {}", torch.tensor([0.25, 0.5]), [3, 7])
     ('margin 0.25 of class 3', 'margin 0.5 of class 7')
     """
-    return tuple(map(template.format, *(c.tolist() if isinstance(c, Tensor) else c for c in columns)))
+    return tuple(map(template.format, *(_plain(c) for c in columns)))
+
+
+def _plain(column: Tensor | Sequence[Any]) -> Sequence[Any]:
+    if not isinstance(column, Tensor):
+        return column
+    return (column + 0 if column.is_floating_point() else column).tolist()
 
 
 def two_rounds_notes(function: str, n_rows: int) -> tuple[str, ...]:
