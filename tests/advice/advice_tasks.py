@@ -205,6 +205,11 @@ SHARDS = [
         lambda: distil.pick("core_set", 1, embeddings=distil.embed("mixed", model="pixels", out="pixels.npy")["path"]),
     ),
     (
+        "; texts, and images that a column names, are embedded first: distil embed",
+        lambda: distil.pick("core_set", 1, embeddings="texts.csv"),
+        lambda: distil.pick("core_set", 1, embeddings=into(out="texts.npy")["path"]),
+    ),
+    (
         "If they are the classes of the rows, write a table with the columns id and label",
         lambda: distil.pick(
             "core_set", 2, embeddings="e.npy", labeled=array("classes.npy", np.arange(N) % 3) or "classes.npy"

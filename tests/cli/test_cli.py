@@ -107,6 +107,12 @@ def test_a_wrong_command_line(said):
         (("rum",), "No such command 'rum'. Did you mean 'run'"),
         (("run",), "Missing argument 'CONFIG'. A JSON file"),
         (("run", "a.json", "b.json"), "unexpected extra argument(s) (b.json)\nHelp: distil run --help"),
+        (
+            ("select", "e.npy", "--n", "3"),
+            "'e.npy' follows no option; a file follows the option that reads it, such as --embeddings",
+        ),
+        (("evaluate", "p.npy"), "such as --probs p.npy\nHelp: distil evaluate --help"),
+        (("verify", "a"), "unexpected extra argument(s) (a)"),
         (("run", "a.json", "--seeds", "x"), "Invalid value for '--seeds': expected a whole number, got 'x'"),
         (("run", "a.json", "--workers", "1.5"), "Invalid value for '--workers': expected a whole number, got '1.5'"),
         (("audit", "a.npy", "--near", "x"), "Invalid value for '--near': expected a number, got 'x'"),

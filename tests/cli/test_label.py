@@ -74,7 +74,9 @@ def test_data_becomes_a_project_next_to_it_that_later_calls_find(table, served, 
     assert out == f"0 of 5 items have a label; go on with: distil label {folder}\n"
     table.write_text(table.read_text() + "r5,review 5\n")
     assert main(["label", str(table), "--classes", "bad,ugly", "--who", "anna"]) == 0
-    assert "1 new items, 5 as before" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "1 new items, 5 as before" in err
+    assert "classes, in the order of their keys: good, bad, ugly; added now: ugly\n" in err
     with Project.open(folder) as project:
         assert project.classes == ["good", "bad", "ugly"]
         assert [each.event.who for each in project.events()] == ["anna"] * 3

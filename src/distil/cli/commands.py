@@ -41,11 +41,21 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")
 
 
 class _Command(TyperCommand):
-    """A command that refuses an option given twice, unless it takes several values."""
+    """A command that refuses an option given twice, unless it takes several values, and a file without its option.
+
+    Attributes:
+        file: The option of the first file that the command reads; None where the command takes positional arguments.
+    """
+
+    file: str | None = None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer has no public name for it
         """Parse the options; see ``TyperCommand``."""
-        given: Counter[Any] = Counter(self.make_parser(ctx).parse_args(args=list(args))[2])
+        _, rest, order = self.make_parser(ctx).parse_args(args=list(args))
+        if rest and self.file is not None:
+            how = f"a file follows the option that reads it, such as {self.file} {rest[0]}"
+            raise typer.BadParameter(f"{rest[0]!r} follows no option; {how}", ctx=ctx)
+        given: Counter[Any] = Counter(order)
         for option, times in given.items():
             if times > 1 and not option.multiple and not option.is_flag:
                 raise typer.BadParameter(f"given {times} times; give it once", ctx=ctx, param=option)
@@ -82,7 +92,17 @@ def add_command(app: typer.Typer, name: str, commands: Mapping[str, tuple[Callab
     for own, hint in {"json": _Json, "verbose": Verbose}.items():
         options.append(inspect.Parameter(own, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=False))
     command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-    app.command(name, help=description, cls=_Command)(command)
+    app.command(name, help=description, cls=type("_Command", (_Command,), {"file": _file_option(function, hints)}))(
+        command
+    )
+
+
+def _file_option(function: Callable[..., Any], hints: Mapping[str, object]) -> str | None:
+    """The option of the first file that a function takes; None where it takes positional arguments, or no file."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in _NAMED for p in parameters):
+        return None
+    return next((_flag(p.name) for p in parameters if _type_of(hints[p.name]) is Path), None)
 
 
 def documented(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
@@ -103,12 +123,17 @@ def _option(parameter: inspect.Parameter, hint: object, text: str | None) -> ins
     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name not in _NAMED:
         info: Any = typer.Argument(metavar=name.upper(), **more)
     else:
-        flag = f"--{'set' if name == 'parameters' else name.replace('_', '-')}"
+        flag = _flag(name)
         both = kind is bool and parameter.default is not False
         if kind in (int, float):
             more |= {"parser": _reader(kind, flag), "metavar": f"<{kind.__name__}>"}
         info = typer.Option(f"{flag}/--no-{flag[2:]}" if both else flag, **more)
     return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, info])
+
+
+def _flag(name: str) -> str:
+    """The option of an argument."""
+    return f"--{'set' if name == 'parameters' else name.replace('_', '-')}"
 
 
 def _reader(kind: type[int] | type[float], flag: str) -> Callable[[str], float]:

@@ -51,8 +51,8 @@ def label(
         project: The folder of the project, where ``data`` is not one; default: the name of the data with ``-labels``, next to it.
         column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
         ids: The ids: a column of the table, or a file of ids; default: as before, or found by name.
-        classes: The names of the classes: a list, or text such as ``cat,dog``; those that the project lacks are added. The page
-            adds classes too.
+        classes: The names of the classes: a list, or text such as ``cat,dog``; those that the project lacks are added after its
+            own, and a line says so. The page adds classes too.
         who: The name of the person who opens the printed address; default: the name of the user's account.
         host: The address to listen on. Other machines reach any other than 127.0.0.1, over a connection that is not encrypted.
         port: The port; 0 takes a free one.
@@ -95,6 +95,9 @@ def label(
         opened.record_all([Event(kind="class_add", who=name, label=each) for each in new])
         worker = _model_of(opened, {key: value for key, value in named.items() if value is not None}, trust)
         say(f"project: {folder}")
+        if names and known:
+            added = f"; added now: {', '.join(new)}" if new else ""
+            say(f"classes, in the order of their keys: {', '.join(opened.classes)}{added}")
         server.serve(opened, worker, name, host, port, withhold, say, checks=checks)
         return {"project": str(folder), "items": len(opened.items()), "labeled": len(opened.labels())}
 

@@ -289,7 +289,7 @@ def table_values(table: Table, column: str | None, ids: str | None, runtime: Run
 
 def _value_columns(table: Table, column: str | None, own: str | None) -> list[str]:
     """The names of the columns to read: one column of lists, or columns of numbers."""
-    kinds = table.kinds
+    kinds, free = table.kinds, list[str]()
     if column is not None:
         chosen = [name for name in kinds if fnmatch.fnmatchcase(name, column)] or [table.known(column)]
     else:
@@ -305,7 +305,9 @@ def _value_columns(table: Table, column: str | None, own: str | None) -> list[st
     if not chosen or any(kinds[name] == "other" for name in chosen) or (lists and len(chosen) > 1):
         expected = "columns of numbers, or one column of lists of numbers of one length"
         got = ", ".join(f"{name} ({kinds[name]})" for name in (chosen or table.columns)[:20]) or "no column"
-        raise InvalidInput(f"{table.path}: expected {expected}; got {got}")
+        texts = any(kinds[name] == "text" for name in free)
+        hint = "; texts, and images that a column names, are embedded first: distil embed" if texts else ""
+        raise InvalidInput(f"{table.path}: expected {expected}; got {got}{hint}")
     return chosen
 
 
