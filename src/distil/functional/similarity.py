@@ -374,8 +374,10 @@ class _Kept:
         if not bool(lacking.any()):
             return self._values.index_select(0, places)
         fresh = compute(rows[lacking]).float()
-        found = fresh.new_empty(len(rows), fresh.shape[1])
-        found[lacking], found[~lacking] = fresh, self._values.index_select(0, places[~lacking])
+        found = fresh
+        if len(fresh) < len(rows):
+            found = fresh.new_empty(len(rows), fresh.shape[1])
+            found[lacking], found[~lacking] = fresh, self._values.index_select(0, places[~lacking])
         self._keep(rows[lacking][-len(self._values) :], fresh[-len(self._values) :])
         return found
 

@@ -510,8 +510,9 @@ def objective_named(
 def _sums(similarity: Similarity, rows: Tensor, terms: Callable[[Tensor], Tensor]) -> Tensor:
     """Row sums (B,), in float64, of ``terms`` of each block of similarities (B, M), which may be overwritten."""
     sums = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
+    size = max(1, (1 << 20) // max(1, similarity.width))  # rows in double precision that stay in the cache
     for part, block in similarity.blocks(rows):
-        sums[part] = terms(block).double().sum(1)
+        sums[part] = torch.cat([some.double().sum(1) for some in terms(block).split(size)])
     return sums
 
 
