@@ -366,6 +366,7 @@ def test_just_enough_examples_for_the_rounds():
 def test_all_faults_are_reported_at_once_with_the_nearest_spelling():
     document = {
         "modle": {},
+        "strategies": ["badge"],
         "model": {"architecture": "resnet81", "target_class": 10},
         "train_parameters": {"learning_rate": 0.1, "batchsize": 16, "n_epoch": 0, "isreset": "yes", "lr": 0.1},
         "active_learning": {
@@ -374,12 +375,14 @@ def test_all_faults_are_reported_at_once_with_the_nearest_spelling():
             "round": 3,
             "strategy_args": {"batch_size": 0},
         },
-        "dataset": {"name": "cifar1O", "testpoints": 3},
+        "dataset": {"name": "cifar1O", "testpoints": 3, "lr": 1},
         "experiment": {"seed": 1, "seeds": 2, "target_accuracy": 94, "thread": 2},
     }
     faults = refused(document)
     for fault in (
         "unknown key modle; did you mean 'model'?",
+        "unknown key strategies; it belongs into active_learning",
+        "unknown key dataset.lr; it belongs into train_parameters",
         "unknown key model.target_class; did you mean 'target_classes'?",
         "missing key model.target_classes",
         "model.architecture: no architecture is called 'resnet81'; did you mean 'resnet18'?",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from distil.errors import ConfigError, DistilError, nearest
 from distil.experiment.config.schema import choices, expected
-from distil.experiment.config.sections import Section
+from distil.experiment.config.sections import Configuration, Section
 from distil.system.imports import in_a_line
 
 S = TypeVar("S", bound=Section)
@@ -101,10 +101,20 @@ def _sentence(
     if fault["type"] == "missing":
         return f"missing {'key' if where else 'section'} {path}"
     if fault["type"] == "extra_forbidden":
-        return f"unknown key {_cut(path)}{nearest(key, kind.model_fields) if hints else ''}"
+        elsewhere = f"; it belongs into {_section_with(key)}" if _section_with(key) else ""
+        return f"unknown key {_cut(path)}{elsewhere or (nearest(key, kind.model_fields) if hints else '')}"
     wrong = fault["input"]
     hint = nearest(wrong, choices(kind, key)) if hints and isinstance(wrong, str) else ""
     return f"{path} must be {expected(kind, key)}, got {_shown(given[key])}{hint}"
+
+
+def _section_with(key: str) -> str:
+    """The section of the document that has this key; empty if none or several have it."""
+    kinds = {
+        name: get_args(field.annotation) or (field.annotation,) for name, field in Configuration.model_fields.items()
+    }
+    found = [name for name, any_of in kinds.items() if any(key in getattr(kind, "model_fields", ()) for kind in any_of)]
+    return found[0] if len(found) == 1 else ""
 
 
 def _shown(value: object) -> str:
