@@ -12,6 +12,7 @@ import pytest
 
 from distil.data import embedded_files
 from distil.data.array_files import read_column
+from distil.data.embedded_files import check_one_model
 from distil.errors import InvalidInput
 
 REFUSED = r"is not as distil embed left it: it was edited, or .* run distil embed .*, or remove emb\.info\.json if"
@@ -79,3 +80,17 @@ def test_a_large_array_is_hashed_only_after_a_change(here, monkeypatch):
         file.write(b"\1")
     with pytest.raises(InvalidInput, match=f"^emb.npy {REFUSED}"):
         read_column("emb.npy")
+
+
+def test_columns_of_files_are_of_one_model(here):
+    """A manifest may name a column of a file, which has the information of that file."""
+    for number, encoder in enumerate(("a", "a", "b")):
+        Path(f"{number}.parquet").touch()
+        info = {"file": f"{number}.parquet", "encoder": encoder, "model": f"model {encoder}"}
+        Path(f"{number}.info.json").write_text(json.dumps(info))
+    columns = [Path(f"{number}.parquet#embedding") for number in range(3)]
+    check_one_model(columns[:2])
+    with pytest.raises(
+        InvalidInput, match=r"2\.parquet#embedding was embedded by another model .* \(model b\) than 0\.parquet"
+    ):
+        check_one_model(columns)

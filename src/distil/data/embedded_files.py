@@ -46,7 +46,7 @@ def check_one_model(paths: Sequence[Path]) -> None:
     """Refuse arrays of ``distil embed`` that different models made; arrays of other programs are not looked at.
 
     Args:
-        paths: The arrays, which are parts of one pool.
+        paths: The arrays, which are parts of one pool; ``FILE#COLUMN`` is a column of a file.
     """
     infos = {path: known for path in paths if (known := _information(path))}
     first = next(iter(infos), None)
@@ -60,6 +60,8 @@ def check_one_model(paths: Sequence[Path]) -> None:
 
 def _information(path: Path) -> dict[str, Any]:
     """What ``distil embed`` wrote about an array; empty for an array of another program."""
+    if "#" in path.name and not path.exists():
+        path = path.with_name(path.name.rpartition("#")[0])
     try:
         known = json.loads(path.with_suffix(INFO_SUFFIX).read_text(encoding="utf-8"))
         own = isinstance(known, dict) and Path(known["file"]).suffix.lower() == path.suffix.lower()
