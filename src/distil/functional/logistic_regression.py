@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Real
 from typing import Literal, TypeAlias
 
@@ -82,28 +83,64 @@ def pool_scale(blocks: Iterable[Tensor]) -> tuple[Tensor, float]:
     Raises:
         InvalidInput: There is no row.
     """
-    first: Tensor | None = None
-    total, squares, count, e = torch.zeros((), dtype=torch.float64), 0.0, 0, _LEAST_EXPONENT
-    for block in blocks:
-        rows = block.double()
-        first = rows[0] if first is None and len(rows) else first
-        if first is not None:
-            away = rows - first  # from a row of the data: the sums then lose nothing to a large mean
-            top = largest(away)
-            grown = (
-                max(e, exponent(top)) if top else e
-            )  # sums are kept in units of 2^e, in which squares can be computed
-            away = times_two_to(away, -grown)
-            total = times_two_to(total, e - grown) + away.sum(0)
-            squares = math.ldexp(squares, 2 * (e - grown)) + float(away.square().sum())
-            count, e = count + len(rows), grown
+    parts = (block for block in blocks if len(block))
+    first = next(parts, None)
     if first is None:
         raise InvalidInput("a pool without rows has no center; expected at least one row")
+    origin = first[0].double()
+    return scale_of(origin, (block_sums(block, origin) for block in chain((first,), parts)))
+
+
+@dataclass(frozen=True, eq=False)
+class BlockSums:
+    """Sums over a block of rows, seen from another row: of these, sums over all blocks lose nothing to a large mean.
+
+    Attributes:
+        exponent: The unit of the sums is 2^e, in which squares can be computed.
+        total: The sum of the rows, (D,) float64.
+        squares: The sum of their squared norms.
+        count: Number of rows.
+    """
+
+    exponent: int
+    total: Tensor
+    squares: float
+    count: int
+
+
+def block_sums(rows: Tensor, origin: Tensor) -> BlockSums:
+    """The sums of a block for ``scale_of``; they are the same for any number of threads.
+
+    Args:
+        rows: The block, (B, D), B > 0.
+        origin: Any row of the pool, (D,) float64.
+    """
+    away = rows.double() - origin
+    top = largest(away)
+    e = exponent(top) if top else _LEAST_EXPONENT
+    away = times_two_to(away, -e)
+    squares = away.square().sum(1).sum()  # threads would divide a sum over both
+    return BlockSums(e, away.sum(0), float(squares), len(rows))
+
+
+def scale_of(origin: Tensor, blocks: Iterable[BlockSums]) -> tuple[Tensor, float]:
+    """The center and the spread of a pool, see ``pool_scale``, from the sums of its blocks in their order.
+
+    Args:
+        origin: The row that the sums are seen from, (D,) float64.
+        blocks: The sums of all blocks, at least one.
+    """
+    total, squares, count, e = torch.zeros_like(origin), 0.0, 0, _LEAST_EXPONENT
+    for block in blocks:
+        grown = max(e, block.exponent)
+        total = times_two_to(total, e - grown) + times_two_to(block.total, block.exponent - grown)
+        squares = math.ldexp(squares, 2 * (e - grown)) + math.ldexp(block.squares, 2 * (block.exponent - grown))
+        count, e = count + block.count, grown
     mean = total / count
     variance = squares / count - float(mean.square().sum())
     rounding = 1e-14 * (squares / count)
     spread = number_times_two_to(math.sqrt(variance), e) if variance > rounding else 1.0
-    return first + times_two_to(mean, e), spread
+    return origin + times_two_to(mean, e), spread
 
 
 def fit_logistic_regression(

@@ -15,6 +15,12 @@ from distil.functional.features import Features
 CANONICAL_BLOCK = 4096
 
 
+def canonical_blocks(ids: Tensor) -> tuple[Tensor, ...]:
+    """Ascending ids (N,), divided where a multiple of 4,096 lies between two of them."""
+    counts = (ids // CANONICAL_BLOCK).unique_consecutive(return_counts=True)[1]
+    return tuple(ids.split(counts.tolist()))
+
+
 @dataclass(frozen=True, eq=False)
 class Shares:
     """Where cumulative weights exceed some shares of their sum.

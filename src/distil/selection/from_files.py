@@ -42,7 +42,7 @@ from distil.selection.explanation import Explained, Json, explanation
 from distil.selection.ids import Ids, split_pair
 from distil.selection.near_duplicates import without_near_duplicates
 from distil.selection.request import Arrays, Picks, Request
-from distil.selection.trained_head import OUTPUTS, for_arrays, head_outputs, lacks_only_outputs, trained_head
+from distil.selection.trained_head import OUTPUTS, for_arrays, lacks_only_outputs, trained_head
 from distil.signals import Embedding, Labels, Targets, measured_by
 from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy, for_task
@@ -193,7 +193,7 @@ def request(
         strategy, notes = for_arrays(strategy, arrays.columns, labels)
     trains = lacks_only_outputs(strategy, arrays.columns, task)
     if isinstance(labeled, ListedIds):
-        labels = _of_file(strategy, labeled, named, task, trains=trains)
+        labels = file_labels(strategy, labeled, named, task, trains=trains)
     lists = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     rows = {name: arrays.rows(ids, name) for name, ids in lists.items()}
     near = None if near is None else checked_near(near)
@@ -253,16 +253,13 @@ def _with_outputs(
     labeled, names, labels = torch.from_numpy(np.asarray(asked.labeled)), asked.arrays.names, asked.labels
     embeddings = asked.arrays.columns["embeddings"]
     rows = torch.cat([asked.pool, labeled, *map(torch.from_numpy, used)]).unique()
-    settings: dict[str, Any] = {"what": what, "names": names, "runtime": asked.runtime}
-    settings["classes"] = classes
-    if asked.task != "classification":
-        outputs, note = head_outputs(asked.task, embeddings.values, rows, labeled, labels, **settings)
-    else:
-        head = trained_head(asked.strategy, embeddings.values, rows, labeled, labels, **settings)
-        outputs, note, labels, classes = head.probs, head.note, head.columns.tolist(), head.classes
-    column = Column(outputs.numpy(), names, f"a linear head on {embeddings.origin}")
+    settings: dict[str, Any] = {"task": asked.task, "what": what, "names": names, "runtime": asked.runtime}
+    head = trained_head(asked.strategy, embeddings.values, rows, labeled, labels, classes=classes, **settings)
+    if asked.task == "classification":
+        labels, classes = head.labels.y.tolist(), head.labels.classes
+    column = Column(head.outputs.numpy(), names, f"a linear head on {embeddings.origin}")
     arrays = Arrays({**asked.arrays.columns, OUTPUTS[asked.task]: column}, names)
-    return replace(asked, arrays=arrays, labels=labels, notes=(*asked.notes, note)), classes
+    return replace(asked, arrays=arrays, labels=labels, notes=(*asked.notes, head.labels.note)), classes
 
 
 def chosen(asked: Request) -> Picks:
@@ -389,7 +386,7 @@ def explained(asked: Request, selection: Selection, labels: Sequence[str] | None
     )
 
 
-def _of_file(
+def file_labels(
     strategy: Strategy, labeled: ListedIds, classes: list[str] | None, task: Task, *, trains: bool
 ) -> Sequence[Any] | None:
     """The labels in a file of labeled examples, for the linear head that is trained on them or for the strategy."""

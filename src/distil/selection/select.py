@@ -51,7 +51,6 @@ from distil.selection.trained_head import (
     OUTPUTS,
     arrays_read,
     for_arrays,
-    head_outputs,
     lacks_only_outputs,
     trained_head,
 )
@@ -328,12 +327,10 @@ def select_from(
         given["labeled"] = positions, labels
     if positions is not None and labels is not None and lacks_only_outputs(strategy, arrays, task):
         used, x = torch.cat([pool, *(own for own, _ in given.values())]).unique(), arrays["embeddings"]
-        if task == "classification":
-            head = trained_head(strategy, x, used, positions, labels, classes=known, names=names, runtime=runtime)
-            outputs, known, note = head.probs, head.classes, head.note
-        else:
-            outputs, note = head_outputs(task, x, used, positions, labels, classes=known, names=names, runtime=runtime)
-        arrays, notes = {**arrays, OUTPUTS[task]: outputs}, (*notes, note)
+        settings: dict[str, Any] = {"task": task, "classes": known, "names": names, "runtime": runtime}
+        head = trained_head(strategy, x, used, positions, labels, **settings)
+        known = head.labels.classes or known
+        arrays, notes = {**arrays, OUTPUTS[task]: head.outputs}, (*notes, head.labels.note)
     sources = array_sources(
         strategy,
         arrays,

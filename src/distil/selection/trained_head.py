@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,16 +13,36 @@ from torch import Tensor
 from distil.data.arrays import Array, take
 from distil.data.labels import as_classes, as_labels, classes_among, labels_of
 from distil.errors import InvalidInput, all_labels_are, counted
+from distil.functional.weighted_rows import canonical_blocks
 from distil.measuring.source import ArraySource, arguments_of
 from distil.networks.output_kinds import activated
 from distil.rng import Rng
 from distil.signals import Embedding
 from distil.strategies.auto import settled
 from distil.strategies.base import ROLES, Strategy
-from distil.system.runtime import CHUNK_ROWS, Runtime
+from distil.system.runtime import Runtime
 from distil.system.scratch import Space
 from distil.tasks import Task
 from distil.training.linear_head import HeadConfig, LinearHead, fit_head
+
+
+@dataclass(frozen=True, eq=False)
+class HeadLabels:
+    """What a linear head is trained on, checked.
+
+    Attributes:
+        task: The task.
+        y: The labels in the form that the head is fitted to, (M, ...).
+        width: Number of outputs of the head.
+        classes: The classes of the columns of probabilities; None in tasks without them.
+        note: What is trained on what, as a sentence.
+    """
+
+    task: Task
+    y: Tensor
+    width: int
+    classes: list[Any] | None
+    note: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +50,12 @@ class TrainedHead:
     """What a linear head says about the examples of a pool.
 
     Attributes:
-        probs: Its probabilities, (N, C); only the rows that were asked for are set.
-        classes: The classes of the columns.
-        columns: The labels as columns, (M,) int64.
-        note: What was trained on what, as a sentence.
+        outputs: Its probabilities or predictions, (N, C); only the rows that were asked for are set.
+        labels: What it was trained on.
     """
 
-    probs: Tensor
-    classes: list[Any]
-    columns: Tensor
-    note: str
+    outputs: Tensor
+    labels: HeadLabels
 
 
 def arrays_read(strategy: Strategy) -> list[str]:
@@ -77,35 +94,40 @@ def for_arrays(strategy: Strategy, arrays: Mapping[str, object], labels: Any) ->
     return settled(strategy, embeddings=embeddings, probs="probs" in arrays or can_train)
 
 
-def trained_head(
+def head_labels(
     strategy: Strategy,
-    embeddings: Array,
-    rows: Tensor,
-    labeled: Tensor,
+    task: Task,
     labels: Any,  # noqa: ANN401 - any argument of a caller
+    labeled: Tensor,
     *,
     what: str = "labels",
     classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None = None,
-    runtime: Runtime,
-) -> TrainedHead:
-    """Train a linear head on the labeled rows, and compute its probabilities.
+) -> HeadLabels:
+    """Check the labels that a linear head is trained on.
 
     Args:
-        strategy: The strategy that needs the probabilities, for messages.
-        embeddings: The embeddings, (N, D); read three times.
-        rows: The rows that are used, labeled ones included; the head is scaled to them, and others are not read.
+        strategy: The strategy that needs the outputs, for messages.
+        task: The task.
+        labels: The labels, one per row of ``labeled``.
         labeled: The labeled rows, (M,).
-        labels: Their labels, one per row.
         what: The caller's name for the labels, for messages.
         classes: All classes; default: the distinct labels.
         names: The caller's names of the rows, for messages.
-        runtime: Memory of the probabilities.
 
     Raises:
-        InvalidInput: The labels are of one class, one is missing or not in ``classes``, or an embedding has NaN or infinity.
+        InvalidInput: There is no label, one is missing, wrong or not in ``classes``, or all are of one class.
     """
-    _check_finite(embeddings, rows, names, runtime)
+    if task != "classification":
+        y = labels_of(task, labels, what, labeled, names, classes=classes)
+        if not len(y):
+            raise InvalidInput(f"{what} is empty; the linear head needs at least one labeled example")
+        said = "predictions" if task == "regression" else "probabilities"
+        note = (
+            f"no {OUTPUTS[task]} were given: a linear head was trained on the embeddings of {counted(len(y), 'labeled example')}, "
+            f"and its {said} were read"
+        )
+        return HeadLabels(task, y, y.shape[1], None, note)
     known = classes_among(labels, what, len(labeled)) if classes is None else list(classes)
     y = as_labels(labels, what, count=len(labeled), classes=known, ids=labeled, names=names)
     if len(y.unique()) < 2:
@@ -115,61 +137,61 @@ def trained_head(
             "reads embeddings alone, such as core_set"
         )
     named = as_classes(known, what=what if classes is None else "classes")
-    head = LinearHead.over(embeddings, len(named), ids=rows)
-    fit_head(head, take(embeddings, labeled), y, HeadConfig())
-    probs = _outputs(head, embeddings, rows, runtime)
     note = (
         f"no probs were given: a linear head was trained on the embeddings of {counted(len(y), 'labeled example')} of "
         f"{len(named):,} classes, and its probabilities were read"
     )
-    return TrainedHead(probs, named, y, note)
+    return HeadLabels(task, y, len(named), named, note)
 
 
-def head_outputs(
-    task: Task,
+def trained_head(
+    strategy: Strategy,
     embeddings: Array,
     rows: Tensor,
     labeled: Tensor,
     labels: Any,  # noqa: ANN401 - any argument of a caller
     *,
+    task: Task = "classification",
     what: str = "labels",
     classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None = None,
     runtime: Runtime,
-) -> tuple[Tensor, str]:
-    """Train the linear head of a regression or of multi-label data: its outputs (N, T), and what was trained, as a sentence.
+) -> TrainedHead:
+    """Train a linear head on the labeled rows, and compute its outputs.
 
-    The outputs are predictions, or probabilities of labels; only the rows that were asked for are set. The arguments are those of
-    :func:`trained_head`.
+    Args:
+        strategy: The strategy that needs the outputs, for messages.
+        embeddings: The embeddings, (N, D); read three times.
+        rows: The rows that are used, ascending, labeled ones included; the head is scaled to them, and others are not read.
+        labeled: The labeled rows, (M,).
+        labels: Their labels, one per row.
+        task: The task of the head.
+        what: The caller's name for the labels, for messages.
+        classes: All classes; default: the distinct labels.
+        names: The caller's names of the rows, for messages.
+        runtime: Memory of the outputs.
 
     Raises:
-        InvalidInput: A label is missing or wrong, or an embedding has NaN or infinity.
+        InvalidInput: See ``head_labels``; or an embedding has NaN or infinity.
     """
-    _check_finite(embeddings, rows, names, runtime)
-    y = labels_of(task, labels, what, labeled, names, classes=classes)
-    if not len(y):
-        raise InvalidInput(f"{what} is empty; the linear head needs at least one labeled example")
-    head = LinearHead.over(embeddings, y.shape[1], ids=rows, task=task)
-    fit_head(head, take(embeddings, labeled), y, HeadConfig())
-    said = "predictions" if task == "regression" else "probabilities"
-    note = (
-        f"no {OUTPUTS[task]} were given: a linear head was trained on the embeddings of {counted(len(y), 'labeled example')}, and "
-        f"its {said} were read"
-    )
-    return _outputs(head, embeddings, rows, runtime), note
-
-
-def _check_finite(embeddings: Array, rows: Tensor, names: Sequence[Any] | None, runtime: Runtime) -> None:
-    """Refuse NaN and infinity, with the names of rows."""
     source = ArraySource(rows, {"embeddings": embeddings}, names=names)
-    for _ in source.chunks((Embedding(),), runtime, Rng(0)):
+    for _ in source.chunks((Embedding(),), runtime, Rng(0)):  # refuses NaN and infinity
         pass
+    known = head_labels(strategy, task, labels, labeled, what=what, classes=classes, names=names)
+    head = LinearHead.over(embeddings, known.width, ids=rows, task=task)
+    fit_head(head, take(embeddings, labeled), known.y, HeadConfig())
+    return TrainedHead(head_outputs(head, embeddings, rows, runtime), known)
 
 
-def _outputs(head: LinearHead, embeddings: Array, rows: Tensor, runtime: Runtime) -> Tensor:
-    """The probabilities or predictions of a head, (N, C); only these rows are set."""
+def head_outputs(head: LinearHead, embeddings: Array, rows: Tensor, runtime: Runtime) -> Tensor:
+    """The probabilities or predictions of a head for rows of the embeddings, ascending: (N, C); only these rows are set.
+
+    Products of matrices depend in their last digit on the number of rows and of threads. So they are made of blocks of 4,096 ids
+    and in float64: the outputs, rounded to the precision of the head, are then those of any part of the pool that has whole blocks.
+    """
     outputs = Space(runtime, len(embeddings)).column(len(embeddings), head.linear.out_features, dtype=head.center.dtype)
+    wide = copy.deepcopy(head).double()
     with torch.no_grad():
-        for block in rows.split(CHUNK_ROWS):
-            outputs[block] = activated(head(take(embeddings, block)), head.task)
+        for block in canonical_blocks(rows):
+            outputs[block] = activated(wide(take(embeddings, block)), head.task).type(outputs.dtype)
     return outputs

@@ -22,12 +22,11 @@ from distil.functional.logistic_regression import (
     pool_scale,
 )
 from distil.functional.ridge_regression import fit_ridge_regression
+from distil.functional.weighted_rows import canonical_blocks
 from distil.rng import Rng
 from distil.tasks import Task, least_outputs
 from distil.training.fit import FitResult, Transform
 from distil.training.objectives import OBJECTIVES
-
-_BLOCK = 4_096
 
 # Rows whose norm is between 2^-100 and 2^100 can be centered and scaled in float32.
 _FLOAT32_EXPONENT = 100
@@ -106,7 +105,7 @@ class LinearHead(nn.Module):
         transform: Transform | None = None,
         task: Task = "classification",
     ) -> LinearHead:
-        """The head for a pool, with the mean and the mean squared norm of its rows; read once, block by block.
+        """The head for a pool, with the mean and the mean squared norm of its rows; read once, in blocks of 4,096 ids.
 
         The head of a pool in float64 computes in float64, as does one whose rows are too large or too small for float32.
 
@@ -127,11 +126,17 @@ class LinearHead(nn.Module):
                 "pool.to_numpy() or numpy.stack(pool)"
             )
         rows = readable(data)
-        blocks = (torch.arange(len(rows)) if ids is None else torch.as_tensor(ids)).split(_BLOCK)
+        blocks = canonical_blocks(torch.arange(len(rows)) if ids is None else torch.as_tensor(ids).sort().values)
         center, spread = pool_scale(_rows_of(rows, block, transform) for block in blocks)
+        return cls.at_scale(center, spread, num_classes, precision_of([rows]), task=task)
+
+    @classmethod
+    def at_scale(
+        cls, center: Tensor, spread: float, num_classes: int, precision: torch.dtype, *, task: Task = "classification"
+    ) -> LinearHead:
+        """The head for a pool with this center and spread, see ``over``; ``precision`` is that of its rows."""
         near_one = 2.0**-_FLOAT32_EXPONENT < spread < 2.0**_FLOAT32_EXPONENT
-        precision = precision_of([rows]) if near_one else torch.float64
-        return cls(center, spread, num_classes, task=task, dtype=precision)
+        return cls(center, spread, num_classes, task=task, dtype=precision if near_one else torch.float64)
 
     def features(self, x: Tensor) -> Tensor:
         """The embedding (B, D) of a minibatch (B, ...)."""
