@@ -227,6 +227,11 @@ SHARDS = [
         lambda: (distil.pick("margin_sampling", 2, shards=both()), from_shards(shards="shards")),
     ),
     (
+        ", or pass labels (--labeled), on which a linear head is trained that gives them",
+        lambda: distil.pick("margin_sampling", 2, shards=shards(rows("a", 0, 12), rows("b", 12, 24))),
+        lambda: distil.pick("margin_sampling", 2, shards="shards", labeled="labeled.csv"),
+    ),
+    (
         "not with --shards; pass the folder as --embeddings and --probs for all options",
         lambda: from_shards(shards=both(), near=0.1, no_duplicates=True),
         lambda: from_shards(embeddings=both(), probs=both(), near=0.1, no_duplicates=True),

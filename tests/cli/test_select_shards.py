@@ -24,9 +24,9 @@ def said(tmp_path, monkeypatch, capsys):
     write_manifest(Path("pool"), [4096, 4096, 808], {"probs": ["p0.npy", "p1.npy", "p2.npy"]})
     Path("labeled.csv").write_text("id,label\n5,1\n8500,0\n")
 
-    def call(*argv):
+    def call(*argv, strategy="margin_sampling"):
         capsys.readouterr()
-        code = main(["select", "--strategy", "margin_sampling", "--n", "50", *argv])
+        code = main(["select", "--strategy", strategy, "--n", "50", *argv])
         return code, *capsys.readouterr()
 
     return call
@@ -42,6 +42,23 @@ def test_shards_give_the_document_of_the_whole_pool(said):
     assert json.loads(said(*asked, "--out", "picks.csv")[1])["read"] == ["picks.csv holds these picks already"]
     code, _, err = said("--shards", "pool", "--seed", "1", "--n", "4", "--out", "picks.csv")
     assert (code, "given 2 times" in err) == (2, True)
+
+
+def test_labels_train_a_head_and_auto_is_the_default(said, monkeypatch):
+    monkeypatch.setattr("distil.strategies.auto._MOST_PAIRS", 0)  # a selection that is too large for uherding
+    x = np.random.default_rng(1).normal(size=(9000, 6)).astype(np.float32)
+    np.save("x.npy", x)
+    for k in range(3):
+        np.save(f"pool/x{k}.npy", x[4096 * k : 4096 * (k + 1)])
+    write_manifest(Path("pool"), [4096, 4096, 808], {"embeddings": ["x0.npy", "x1.npy", "x2.npy"]})
+    Path("labeled.csv").write_text("id,label\n5,cat\n8500,dog\n4100,cat\n17,\n")  # one is not answered yet
+    for strategy, note in (("auto", "auto chose badge"), ("entropy_sampling", "a linear head was trained")):
+        argv = ("--labeled", "labeled.csv", "--json")
+        one = json.loads(said("--embeddings", "x.npy", *argv, strategy=strategy)[1])
+        found = json.loads(said("--shards", "pool", *argv, strategy=strategy)[1])
+        assert found.pop("messages")["rounds"] > 5
+        assert found == one
+        assert any(note in each for each in one["notes"])
 
 
 def test_faults(said):

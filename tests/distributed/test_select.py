@@ -14,12 +14,13 @@ from distil.data.shards import read_manifest, write_manifest
 from distil.distributed import select as module
 from distil.distributed.select import forms, pick_from_shards
 from distil.distributed.shards import Part, Shard
-from distil.errors import InvalidInput, MissingSignal
+from distil.errors import DistilError, InvalidInput, MissingSignal
 from distil.functional import weighted_rows
 from distil.selection.from_files import chosen, read_arrays, request
 from distil.signals import Embedding
 from distil.strategies import CoreSet, GreeDi, strategy_named
 from distil.strategies.base import Needs, Strategy
+from distil.strategies.registry import for_task
 from distil.system.executor import Actors, Executor, Serial
 from distil.system.scratch import Space
 
@@ -134,6 +135,95 @@ def test_actors_that_come_back_empty_do_not_change_the_selection(name, small):
     assert lost > 2
     assert expected.traffic.rounds > 2
     assert expected.traffic.n_bytes > 1000
+
+
+WORDS = {"classification": ("cat", "dog", "eel"), "multilabel": ("cat", "dog;eel", "[]", "cat;eel")}
+
+
+def labels_for(rng, task):
+    """A list of 30 labeled rows."""
+    rows, words = rng.permutation(N)[:30].tolist(), WORDS[task]
+    return ListedIds(tuple(map(str, rows)), tuple(words[k % len(words)] for k in range(30)), "labeled")
+
+
+def test_labels_train_the_head_of_one_process(small):
+    for seed, (kind, name) in enumerate(
+        [
+            ("plain", "margin_sampling"),
+            ("duplicates", "entropy_sampling"),
+            ("far", "badge"),
+            ("half", "badge"),
+            ("half", "margin_sampling"),
+            ("plain", "multilabel_uncertainty"),
+        ]
+    ):
+        rng = np.random.default_rng(seed)
+        x, task = rows_of(kind, rng), "multilabel" if name == "multilabel_uncertainty" else "classification"
+        x[::7] += np.asarray(50, x.dtype)  # a pool whose center counts
+        np.save("x.npy", x)
+        exclude = ListedIds(tuple(map(str, range(16, 40))), None, "exclude")  # one block whole
+        given = {"labeled": labels_for(rng, task), "exclude": exclude, "task": task, "seed": seed}
+        strategy, arrays = strategy_named(name), read_arrays({"embeddings": "x.npy"}, task=task)
+        one = chosen(request(strategy, 25, arrays, **given))
+        assert "a linear head was trained on the embeddings of 30 labeled examples" in one.notes[-1]
+        for count, ends in ENDS.items():
+            in_shards(f"{kind}{name}{count}", {"embeddings": x}, ends)
+            executor = Shuffling(count, losses=0.05 if count > 3 else 0.0)
+            memory = 0 if count == 3 else 1 << 20
+            found = pick_from_shards(
+                for_task(strategy, task), 25, f"{kind}{name}{count}", executor, **given, memory=memory
+            )
+            assert vars(found.picks) == vars(one), (kind, name, count)
+
+
+def test_auto_follows_the_facts_of_the_shards(small, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, p = rows_of("plain", rng), rng.dirichlet(np.ones(4), N).astype(np.float32)
+    auto, labeled = strategy_named("auto"), labels_for(rng, "classification")
+    np.save("x.npy", x)
+    np.save("p.npy", p)
+    in_shards("x", {"embeddings": x}, ENDS[4])
+    in_shards("p", {"probs": p}, ENDS[3])
+    in_shards("both", {"embeddings": x, "probs": p}, ENDS[7])
+    monkeypatch.setattr("distil.strategies.auto._MOST_PAIRS", 0)  # a selection that is too large for uherding
+    for folder, files, note in (
+        ("x", {"embeddings": "x.npy"}, "auto chose badge"),
+        ("p", {"probs": "p.npy"}, "auto chose margin_sampling"),
+        ("both", {"embeddings": "x.npy", "probs": "p.npy"}, "auto chose badge"),
+    ):
+        one = chosen(request(auto, 20, read_arrays(files), labeled=labeled, seed=3))
+        found = pick_from_shards(auto, 20, folder, Shuffling(1, losses=0.05), labeled=labeled, seed=3)
+        assert vars(found.picks) == vars(one), folder
+        assert any(each.startswith(note) for each in one.notes)
+    monkeypatch.setattr(module, "_form_of", lambda _: None)
+    with pytest.raises(
+        InvalidInput, match=r"auto chose maxherding: .* yet; MaxHerding has no distributed form; choose"
+    ):
+        pick_from_shards(auto, 20, "x", Serial())
+    with pytest.raises(InvalidInput, match=r"auto chose badge: .*; BADGE has no distributed form; choose"):
+        pick_from_shards(auto, 20, "x", Serial(), labeled=labeled)
+
+
+def test_faults_of_the_head(small):
+    x = rows_of("plain", np.random.default_rng(0))
+    in_shards("pool", {"embeddings": x}, ENDS[2])
+    margin, three = strategy_named("margin_sampling"), ("3", "100", "7")
+    for labels, message in (
+        (("cat", "cat", "cat"), "needs labels of two classes"),
+        (
+            None,
+            r"add the files of probs to manifest\.json, or .*, or pass labels \(--labeled\), on which a linear head is trained",
+        ),
+    ):
+        with pytest.raises(DistilError, match=message):
+            pick_from_shards(margin, 2, "pool", Serial(), labeled=ListedIds(three, labels, "labeled"))
+    x[110, 0] = np.nan
+    np.save("pool/embeddings1.npy", x[96:])
+    labeled = ListedIds(three, ("cat", "dog", "cat"), "labeled")
+    with pytest.raises(InvalidInput, match="110"):
+        pick_from_shards(margin, 2, "pool", Serial(), labeled=labeled)
+    exclude = ListedIds(("110",), None, "exclude")  # is not read
+    assert 110 not in pick_from_shards(margin, 50, "pool", Serial(), labeled=labeled, exclude=exclude).picks.rows
 
 
 def test_greedi_has_a_part_for_each_shard(small):

@@ -119,7 +119,8 @@ def pick(
         probs: A file of class probabilities, (N, C); default: those of a linear head that is trained on the labeled embeddings.
         mc_probs: A file of sampled class probabilities, (N, K, C).
         shards: A folder of shards (see ``distil embed``), each of which is read where it is measured: the picks are those of the
-            whole pool. For strategies that score each row by itself, core_set and badge.
+            whole pool, with the same linear head. For strategies that score each row by itself, core_set and badge, and for auto
+            where it chooses one of these.
         workers: Processes that share the work; default: 1, or with an executor one for each core.
         executor: Where the shards are read: one after the other in this process (serial), in processes of this machine, or in a Ray
             cluster (ray), whose machines see the folder at the same path.
@@ -235,7 +236,7 @@ def pick(
         lists = {name: [read_ids(path, quoting) for path in paths_of(name, paths[name], _IDS)] for name in _LISTS}
         where = executor_named(executor, address, workers) or Serial()
         folder, taken = path_of("shards", shards), for_task(chooser, task)
-        return _of_shards(strategy, taken, n, folder, where, lists, seed, runtime.memory, path, force)
+        return _of_shards(strategy, taken, n, folder, where, lists, task, seed, runtime.memory, path, force)
     if executor is not None or workers is not None or address is not None:
         raise InvalidInput("executor, workers and address say where shards are read; pass them too (--shards)")
     why = out_of(explain, (".html", ".json"), "explain", inputs=inputs)
@@ -316,6 +317,7 @@ def _of_shards(
     folder: str,
     executor: Executor,
     lists: Mapping[str, Sequence[ListedIds]],
+    task: Task,
     seed: int,
     memory: int,
     path: Path | None,
@@ -331,7 +333,7 @@ def _of_shards(
     lists = {**lists, "labeled": [each.answered() for each in lists["labeled"]]}
     read = [each.note for several in lists.values() for each in several if each.note]
     given = {what: united(several) if several else None for what, several in lists.items()}
-    found = pick_from_shards(strategy, n, folder, executor, seed=seed, memory=memory, **given)
+    found = pick_from_shards(strategy, n, folder, executor, task=task, seed=seed, memory=memory, **given)
     if path is not None and not write_picks(found.picks, path, force=force):
         read.append(f"{path} holds these picks already")
     document = {"strategy": name, "n": n, "seed": seed, "may_be_chosen": found.available}

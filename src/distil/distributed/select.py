@@ -3,6 +3,9 @@
 Where a strategy scores each example by itself, a shard sends its best n examples. For farthest-first traversal it sends candidates
 and a bound of the distances of all others. For k-means++ it sends the sums of its weights, block by block of 4,096 ids, and the
 rows that were proposed. For other strategies there is ``GreeDi``, which is no exact form: each shard is one of its parts.
+
+A linear head is trained by the driver, on the labeled rows and on the sums of each block that give its scale, D + 2 numbers for
+4,096 rows of D embeddings. Each shard then computes the outputs of its rows once.
 """
 
 from __future__ import annotations
@@ -12,37 +15,43 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from distil.data.arrays import precision_of
 from distil.data.embedded_files import check_one_model
 from distil.data.ids import ListedIds
 from distil.data.shards import MANIFEST, Manifest, read_manifest
 from distil.distributed.crew import Actor, Crew, Traffic
-from distil.distributed.shards import Candidates, Opened, Part, Shard, joined
+from distil.distributed.shards import Candidates, Opened, Part, Shard, arrays_opened, joined
 from distil.errors import InvalidInput, MissingSignal
 from distil.functional.centers import FarthestFirst, seeded
 from distil.functional.features import Features, vanish
+from distil.functional.logistic_regression import scale_of
 from distil.functional.scale import times_two_to
 from distil.functional.weighted_rows import CANONICAL_BLOCK, Found, Shares, Weighted
-from distil.measuring.source import arguments_of
 from distil.rng import Rng
-from distil.selection.arguments import as_count
+from distil.selection.arguments import as_count, with_class_names
 from distil.selection.checked import checked_selection
+from distil.selection.from_files import file_labels
 from distil.selection.leaders import joined as joined_tables
 from distil.selection.request import Picks
+from distil.selection.trained_head import OUTPUTS, HeadLabels, for_arrays, head_labels, lacks_only_outputs
 from distil.strategies import STRATEGIES
-from distil.strategies.base import ROLES, Needs, ScoreStrategy, Sets, Strategy, best_rows, tie_keys
+from distil.strategies.auto import Auto, Facts, rule
+from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy, best_rows, tie_keys
 from distil.strategies.diversity import CoreSet, farthest_first
 from distil.strategies.gradient import BADGE
 from distil.strategies.nested import from_rows, places_of
 from distil.strategies.wrappers import GreeDi
 from distil.system.executor import Executor
 from distil.system.runtime import Runtime
+from distil.tasks import Task
+from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
 _CANDIDATES = 2048  # of a round of farthest-first picks, in all shards together
 _LEAST_CANDIDATES = 64  # of one shard
@@ -81,19 +90,23 @@ def pick_from_shards(
     labeled: ListedIds | None = None,
     candidates: ListedIds | None = None,
     exclude: ListedIds | None = None,
+    task: Task = "classification",
     seed: int = 0,
     memory: int = Runtime.memory,
 ) -> ShardedPicks:
     """Choose examples of a pool in shards; an actor for each shard opens its files itself.
 
+    Where only the outputs of a model are missing, a linear head is trained on the labels: the one of the whole pool.
+
     Args:
-        strategy: A strategy that has a distributed form, see ``forms``.
+        strategy: A strategy that has a distributed form, see ``forms``, or ``Auto``, where that chooses one.
         n: Number of examples to choose.
         folder: The folder of the shards.
         executor: Where the actors are.
-        labeled: The labeled examples.
+        labeled: The labeled examples, with labels if a head is to be trained.
         candidates: The examples that may be chosen; default: all that are not labeled.
         exclude: Examples that may not be chosen.
+        task: What the labels are.
         seed: Seed of the selection.
         memory: Bytes of memory for copies of rows, of all shards together; the rows of others are read whenever they are used.
 
@@ -101,38 +114,51 @@ def pick_from_shards(
         InvalidInput: The strategy has no distributed form, ids are not in the pool, ``n`` is out of range, or shards do not agree.
         MissingSignal: The shards lack an array that the strategy reads.
     """
-    choose = _form_of(strategy)
-    if choose is None:
-        rounds = ", or let greedi run it in each shard (--strategy greedi --set of=NAME)"
-        raise InvalidInput(
-            f"{type(strategy).__name__} has no distributed form; choose from the whole pool (--embeddings, --probs), or by one of "
-            f"{', '.join(forms())}{rounds if _reads_pool(strategy.needs) else ''}"
-        )
-    manifest = read_manifest(Path(folder).expanduser())
-    for name in arguments_of(strategy.needs.pool):
+    manifest, notes = read_manifest(Path(folder).expanduser()), tuple[str, ...]()
+    if task == "classification":
+        strategy, notes = for_arrays(strategy, manifest.files, None if labeled is None else labeled.labels)
+    if not isinstance(strategy, Auto):
+        _checked_form(strategy, notes)
+    trains = lacks_only_outputs(strategy, manifest.files, task)
+    labels = _labels(strategy, labeled, task) if trains and labeled is not None else None
+    outputs = "" if labels is None else OUTPUTS[task]
+    for name in arrays_opened(strategy, outputs):
         if name not in manifest.files:
+            head = ", or pass labels (--labeled), on which a linear head is trained that gives them" if trains else ""
             raise MissingSignal(
                 f"{type(strategy).__name__} needs {name}, and the shards in {folder} have {' and '.join(manifest.files)}; add the "
-                f"files of {name} to {MANIFEST}, or choose by another strategy"
+                f"files of {name} to {MANIFEST}, or choose by another strategy{head}"
             )
         check_one_model(manifest.paths(name))
     given = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     lists = {what: ids for what, ids in given.items() if ids is not None}
     places = _parts(manifest)
     share = memory // len(places)
-    parts = [Part(manifest.folder, *rows, strategy, seed, manifest.starts[-1], share, lists) for rows in places]
+    size = manifest.starts[-1]
+    parts = [Part(manifest.folder, *rows, strategy, seed, size, share, lists, outputs) for rows in places]
     with executor.actors(_actor, parts) as actors:
         crew = Crew(actors, len(parts))
         opened = crew.ask_all(Shard.opened)
         _check(opened, lists, manifest)
         available = sum(each.size for each in opened)
         n = as_count(n, available)
+        if isinstance(strategy, Auto):
+            chosen = rule(Facts(embeddings=True, probs=True, n_pool=available, n=n))
+            strategy, notes = chosen.strategy, (chosen.note,)
+            crew.change_all(Shard.follow, strategy)
+        choose = _checked_form(strategy, notes)
+        if labels is not None:
+            crew.change_all(Shard.read_head, _head(crew, labels))
+            notes = (labels.note, *notes)
         found = choose(crew, opened, strategy, n, Rng(seed))
         named = _named(crew, found.places)
         _check_distinct(crew, opened, manifest, [name for _, name in named])
     scores = None if found.scores is None else [float(score) for score in found.scores]
     rows, ids = [row for row, _ in named], [name for _, name in named]
-    return ShardedPicks(Picks(rows, ids, scores, list(found.reasons), found.notes), available, crew.traffic)
+    why = list(found.reasons)
+    if labels is not None:
+        why = list(with_class_names(Selection(torch.tensor(rows), reasons=found.reasons), labels.classes).reasons or ())
+    return ShardedPicks(Picks(rows, ids, scores, why, (*notes, *found.notes)), available, crew.traffic)
 
 
 def forms() -> list[str]:
@@ -157,6 +183,40 @@ def _form_of(strategy: Strategy) -> _Form | None:
         return _two_rounds if _reads_pool(strategy.needs) else None
     scores = isinstance(strategy, ScoreStrategy) and strategy.needs.pool
     return _by_score if scores and not any(getattr(strategy.needs, role) for role in ROLES if role != "pool") else None
+
+
+def _checked_form(strategy: Strategy, notes: Sequence[str]) -> _Form:
+    """How a strategy chooses from shards; ``notes`` say why it is the strategy."""
+    choose = _form_of(strategy)
+    if choose is None:
+        rounds = ", or let greedi run it in each shard (--strategy greedi --set of=NAME)"
+        why = "".join(f"{note}; " for note in notes)
+        raise InvalidInput(
+            f"{why}{type(strategy).__name__} has no distributed form; choose from the whole pool (--embeddings, --probs), or by "
+            f"one of {', '.join(forms())}{rounds if _reads_pool(strategy.needs) else ''}"
+        )
+    return choose
+
+
+def _labels(strategy: Strategy, labeled: ListedIds, task: Task) -> HeadLabels | None:
+    """The labels that a linear head is trained on, in the order of their list; None of a list without labels."""
+    labels = file_labels(strategy, labeled, None, task, trains=True)
+    if labels is None:
+        return None
+    what, places = f"{labeled.origin}: labels", torch.arange(len(labeled.names))
+    return head_labels(strategy, task, labels, places, what=what, names=labeled.names)
+
+
+def _head(crew: Crew, labels: HeadLabels) -> LinearHead:
+    """The linear head of the whole pool; its sums run over canonical blocks, so they do not depend on the shards."""
+    taught = crew.ask_all(Shard.taught)
+    places = torch.tensor([place for each in taught for place in each.places])
+    x = torch.cat([each.x for each in taught])[places.argsort()]
+    origin = torch.cat([each.first for each in taught])[0].double()
+    center, spread = scale_of(origin, chain.from_iterable(crew.ask_all(Shard.sums, origin)))
+    head = LinearHead.at_scale(center, spread, labels.width, precision_of([x]), task=labels.task)
+    fit_head(head, x, labels.y, HeadConfig())
+    return head
 
 
 def _reads_pool(needs: Needs) -> bool:

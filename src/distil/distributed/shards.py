@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,23 +12,26 @@ import torch
 from torch import Tensor
 
 from distil.data.array_files import read_rows
-from distil.data.arrays import precision_of
+from distil.data.arrays import Array, check_rows, precision_of, take
 from distil.data.ids import ListedIds, matched, position_of
 from distil.data.shards import read_manifest
 from distil.errors import InvalidInput
 from distil.functional.centers import FarthestFirst, near_largest_norms
 from distil.functional.features import EXACT_TIE, Dense, Features, Outer, vanish
-from distil.functional.weighted_rows import Found, Shares, WeightedRows
+from distil.functional.logistic_regression import BlockSums, block_sums
+from distil.functional.weighted_rows import Found, Shares, WeightedRows, canonical_blocks
 from distil.measuring.source import ArraySource, arguments_of
 from distil.rng import Rng
 from distil.selection.arguments import check_unlabeled
 from distil.selection.checked import checked_scores, checked_selection
 from distil.selection.leaders import Leaders
+from distil.selection.trained_head import head_outputs
 from distil.signals import Signals
 from distil.strategies.base import ScoreStrategy, Sets, Strategy, tie_keys
 from distil.strategies.nested import from_rows, places_of
 from distil.strategies.wrappers import GreeDi
 from distil.system.runtime import Runtime
+from distil.training.linear_head import LinearHead
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Part:
         size: Number of rows of the whole pool.
         memory: Bytes of memory for copies of these rows.
         lists: ``labeled``, ``exclude`` and, where not all others may be chosen, ``candidates`` -> ids.
+        outputs: The array that a linear head on the embeddings gives, in place of files; empty: none.
     """
 
     folder: Path
@@ -54,6 +58,7 @@ class Part:
     size: int
     memory: int
     lists: Mapping[str, ListedIds]
+    outputs: str = ""
 
 
 class Opened(NamedTuple):
@@ -72,6 +77,20 @@ class Opened(NamedTuple):
     origin: str
     kind: str
     named: bool
+
+
+class Taught(NamedTuple):
+    """What a shard gives to the training of a linear head.
+
+    Attributes:
+        places: The places of its labeled rows in the list of all.
+        x: Their embeddings, as the file has them, (M, D).
+        first: The first row that is used, (1, D), or none of them.
+    """
+
+    places: list[int]
+    x: Tensor
+    first: Tensor
 
 
 class Candidates(NamedTuple):
@@ -104,10 +123,10 @@ class Shard:
     def __init__(self, part: Part) -> None:
         self.part = part
         manifest, runtime = read_manifest(part.folder), Runtime(progress=False, memory=part.memory)
-        names = arguments_of(part.strategy.needs.pool)
+        names = arrays_opened(part.strategy, part.outputs)
         columns = {name: read_rows(manifest, name, part.start, part.stop, runtime=runtime) for name in names}
         self._origin = next(column.origin for column in columns.values())
-        self._arrays = {name: column.values for name, column in columns.items()}
+        self._arrays: dict[str, Array] = {name: column.values for name, column in columns.items()}
         named = [column.names for column in columns.values() if column.names is not None]
         if any(each != named[0] for each in named):
             raise InvalidInput(f"{part.folder}: the files of {' and '.join(names)} have different ids")
@@ -165,6 +184,37 @@ class Shard:
         source = self._source(rows)
         signals = source.measured(self.part.strategy.needs.pool)
         return source.table(signals, self._runtime, self.rng, copied=copied)
+
+    # ------------------------------------------------------------------------------------------------- strategy and head
+
+    def follow(self, strategy: Strategy) -> None:
+        """Choose by the strategy that ``Auto`` has chosen, which reads the same arrays."""
+        self.part = replace(self.part, strategy=strategy)
+
+    @cached_property
+    def _used(self) -> Tensor:
+        """The rows that may be chosen and the labeled ones, ascending: those that a linear head is scaled to."""
+        labeled = torch.tensor(list(self._rows.get("labeled", {}).values()), dtype=torch.long)
+        used: Tensor = torch.cat([self._free, labeled]).unique()
+        return used
+
+    def taught(self) -> Taught:
+        """The labeled rows of this part, and its first row."""
+        x, rows = self._arrays["embeddings"], self._rows["labeled"]
+        return Taught(list(rows), take(x, torch.tensor(list(rows.values()), dtype=torch.long)), take(x, self._used[:1]))
+
+    def sums(self, origin: Tensor) -> list[BlockSums]:
+        """The sums of each canonical block, seen from a row of the pool."""
+        found = []
+        for block in canonical_blocks(self._used):
+            rows = take(self._arrays["embeddings"], block)
+            check_rows(block, rows, "embeddings", self._names)
+            found.append(block_sums(rows, origin))
+        return found
+
+    def read_head(self, head: LinearHead) -> None:
+        """Compute the outputs of a linear head, and read them as the strategy reads those in files."""
+        self._arrays[self.part.outputs] = head_outputs(head, self._arrays["embeddings"], self._used, self._runtime)
 
     # ------------------------------------------------------------------------------------------------------------ scores
 
@@ -307,6 +357,12 @@ class Shard:
     def find(self, shares: Shares) -> Found:
         """See ``Weighted.find``."""
         return self._weighted.find(shares)
+
+
+def arrays_opened(strategy: Strategy, outputs: str) -> list[str]:
+    """The arrays that are read from the files of a shard; arguments as the attributes of ``Part``."""
+    read = arguments_of(strategy.needs.pool)
+    return list(dict.fromkeys("embeddings" if name == outputs else name for name in read))
 
 
 def joined(parts: Sequence[Features]) -> Features:
