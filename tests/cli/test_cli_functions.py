@@ -244,7 +244,7 @@ def test_faults_are_the_librarys_errors():
                 distil.InvalidInput,
                 f"{role} must be a path, got {got}; distil.select_from takes ids and labels in memory",
             )
-            for role in ("labeled", "candidates", "exclude", "query", "private")
+            for role in ("labeled", "validation", "candidates", "exclude", "query", "private")
             for ids, got in ((np.arange(3), "ndarray"), ([3, 1], "int"))
         ),
         (

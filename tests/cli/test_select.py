@@ -21,7 +21,7 @@ from distil.errors import InvalidInput
 from distil.selection.dry_run import plan
 from distil.selection.from_files import chosen, read_arrays, request
 from distil.signals import Probs
-from distil.strategies import Needs, Selection, Strategy
+from distil.strategies import GLISTER, Needs, Selection, Strategy
 from distil.system.runtime import ROW_BYTES, Runtime
 
 SOURCE = str(Path(__file__).parents[2] / "src")
@@ -631,30 +631,33 @@ def test_a_query_by_ids_or_by_embeddings(here, said):
     assert (code, "q.npy has 5 columns and emb.npy has 6" in err) == (2, True)
 
 
-def test_a_validation_set_is_read_and_never_chosen(here, said):
-    rows, kinds = {10, 11, 12, 13}, ("cat", "dog", "cow")
-    for name, some in (("known.csv", range(9)), ("held.csv", rows)):
-        Path(name).write_text("id,label\n" + "".join(f"{NAMES[row]},{kinds[row % 3]}\n" for row in some))
-    base = ("--embeddings", "emb.npy", "--ids", "ids.txt", "--labeled", "known.csv", "--n", 8, "--json")
-    asked = (*base, "--strategy", "glister", "--set", "valid=true")
-    code, _, err = said(*asked)
-    assert (code, err.count("--validation")) == (2, 1)
-    code, out, _ = said(*asked, "--validation", "held.csv")
-    labels = [{NAMES[row]: kinds[row % 3] for row in some} for some in (range(9), rows)]
-    arrays = {"embeddings": np.load("emb.npy"), "names": NAMES, "labeled": labels[0], "validation": labels[1]}
-    found = distil.select_from(distil.strategy_named("glister", valid=True), 8, **arrays, seed=0)
-    assert [pick["id"] for pick in json.loads(out)["picks"]] == [NAMES[row] for row in found]
-    left = len(NAMES) - 9 - 4
-    assert json.loads(out)["may_be_chosen"] == left
-    code, out, _ = said(*base[:-3], "--n", left, "--json", "--strategy", "margin_sampling", "--validation", "held.csv")
-    assert not {NAMES[row] for row in rows} & {pick["id"] for pick in json.loads(out)["picks"]}
-    Path("bare.txt").write_text(f"{NAMES[10]}\n")
+def test_a_validation_set(here, said):
+    """It reaches the strategy, is never chosen, and needs labels, with the meaning that ``select_from`` gives it."""
+    held = range(20, 60)
+    lines = [f"{NAMES[row]},{row * row % 4}\n" for row in held]
+    Path("held.csv").write_text("id,label\n" + "".join(lines[:30]))
+    Path("more.csv").write_text("id,label\n" + "".join(lines[30:]) + f"{NAMES[60]},\n")
+    labeled = ("--labeled", "labeled.csv", "--n", 5, "--seed", 3, "--json")
+    valid = (*BADGE[:-1], "glister", "--set", "valid=true", *labeled)
+    code, out, err = said(*valid, "--validation", "held.csv", "--validation", "more.csv")
+    document = json.loads(out)
+    assert (code, err, document["may_be_chosen"]) == (0, "", len(NAMES) - 20 - 40)
+    assert "10 of 11 rows labeled in more.csv" in document["read"]
+    arrays = {"embeddings": np.load("emb.npy"), "probs": np.load("p.npy"), "names": NAMES, "seed": 3}
+    arrays["labeled"] = {row: row % 4 for row in range(20)}
+    for labels, equal in (({row: row * row % 4 for row in held}, True), (dict.fromkeys(held, 0), False)):
+        chosen = distil.select_from(GLISTER(valid=True), 5, validation=labels, **arrays)
+        assert ([pick["id"] for pick in document["picks"]] == list(chosen.names)) is equal
+    code, out, _ = said(*BADGE, *labeled, "--validation", "held.csv")  # a strategy that does not read it
+    assert json.loads(out)["may_be_chosen"] == len(NAMES) - 20 - 30
+    Path("held.txt").write_text(NAMES[30])
     for more, message in (
-        (("bare.txt",), "bare.txt: validation has no labels; add a column label"),
-        (("held.csv", "--candidates", "held.csv"), "which is in validation too; remove it from one of them"),
+        ((), "GLISTER(valid=True) needs a validation set; pass validation={id: label}"),
+        (("--validation", "held.txt"), "a validation set has labels, and held.txt has none"),
+        (("--validation", "held.csv", "--candidates", "held.txt"), "which is in validation too"),
     ):
-        code, _, err = said(*asked, "--validation", *more)
-        assert (code, message in err) == (2, True)
+        code, _, err = said(*valid, *more)
+        assert (code, message in err) == (2, True), err
 
 
 def test_explanations_as_json_and_as_a_page(here, said):

@@ -20,6 +20,8 @@ from distil.experiment.loop import Experiment
 from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.selection.oracle import Answers, Pending, TrueLabels
+from distil.signals import Labels
+from distil.strategies import GLISTER
 
 
 def blobs(n=90, classes=3, test=False):
@@ -296,6 +298,26 @@ def test_validation_and_patience(config, done):
         assert {"validation_balanced_accuracy", "validation_macro_f1"} <= event.keys()
     without = done(config())
     assert not any(name.startswith("validation") for name in without.last("evaluated"))
+
+
+def test_strategies_get_the_validation_points(config, done, monkeypatch):
+    seen, select = [], GLISTER.select
+
+    def recording(self, sets, n, rng):
+        seen.append(sets.validation[Labels()].tolist())
+        return select(self, sets, n, rng)
+
+    monkeypatch.setattr(GLISTER, "select", recording)
+    glister = {"active_learning__strategies": [{"name": "glister", "args": {"valid": True}}]}
+    unused = dict.fromkeys(f"train_parameters__{key}" for key in ("lr", "batch_size", "n_epoch"))
+    head = {"model__architecture": "linear_head", "model__hidden_units_1": None, **unused}
+    for model in ({}, head):
+        seen.clear()
+        made = config(dataset__validation_points=15, **glister, **model)
+        done(made)
+        assert seen == [split(DATA, made, 0).validation[1].tolist()] * 3
+    with pytest.raises(ConfigError, match=r"valid needs a validation set: set dataset\.validation_points"):
+        config(**glister)
 
 
 # -------------------------------------------------------------------------------------------- where a round starts

@@ -10,7 +10,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from distil import FitConfig, InvalidInput, Learner, select, wrap
+from distil import FitConfig, InvalidInput, Learner, LinearHead, Rng, select, wrap
+from distil.strategies import GLISTER, Predictive
 
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
@@ -22,7 +23,8 @@ SHORT = FitConfig(lr=0.1, n_epoch=3)
 
 def learner(model=None, **options):
     options = {"classes": CLASSES, "fit": SHORT, "rng": 0, **options}
-    return Learner(X, (lambda: nn.Linear(4, 3)) if model is None else model, "glister", **options)
+    strategy = options.pop("strategy", "glister")
+    return Learner(X, (lambda: nn.Linear(4, 3)) if model is None else model, strategy, **options)
 
 
 def test_names_are_columns_under_another_name(case):
@@ -199,6 +201,41 @@ def test_validation_labels_are_names_too():
         learner(validation=(X[:1], ["pig"]))
     with pytest.raises(InvalidInput, match=r"validation must be a pair \(inputs, labels\)"):
         learner(validation=X)
+
+
+def test_the_validation_set_reaches_strategies_that_read_one(case):
+    """Also where the model is not trained in epochs and so has no other use for it; its labels may be names."""
+    auto = Predictive(probs="softmax", temperature="auto")
+    for model, fit, strategy in (
+        (None, SHORT, GLISTER(valid=True, lr=1.0)),
+        (LinearHead.over(X, num_classes=3), None, GLISTER(valid=True, lr=1.0)),
+        (LogisticRegression(C=1e3), None, auto),
+    ):
+        with case(type(model), strategy):
+            held = np.roll(NAMED[40:], 7)
+            subject = learner(model, fit=fit, strategy=strategy, validation=(X[40:], held), candidates=range(40))
+            subject.label(IDS, NAMED[IDS])
+            subject.fit()
+            own = subject.network.classes is None
+            named = (lambda y: list(map(CLASSES.index, y))) if own else list
+            expected, plain = (
+                select(
+                    strategy,
+                    subject.network,
+                    X,
+                    9,
+                    candidates=[row for row in range(40) if row not in IDS],
+                    labeled=(IDS, named(NAMED[IDS])),
+                    validation=(X[40:], named(labels)),
+                    rng=Rng(0).child("select", 0),
+                )
+                for labels in (held, NAMED[40:])
+            )
+            found = subject.query(9)
+            assert (found.tolist(), found.notes) == (expected.tolist(), expected.notes)
+            assert (found.tolist(), found.notes) != (plain.tolist(), plain.notes)
+    with pytest.raises(InvalidInput, match="validation= cannot be used with a linear head"):
+        learner(LinearHead.over(X, num_classes=3), fit=None, validation=(X[40:], NAMED[40:]))
 
 
 def test_a_skorch_net_is_fitted_to_columns():

@@ -138,5 +138,5 @@ def test_the_published_form_starts_with_temperature_and_width_one():
     unit = X / X.norm(dim=1, keepdim=True)
     assert found.tolist() == select_from(UHerding(width=1.0), 5, embeddings=unit, probs=PROBS, seed=1).tolist()
     assert found.notes == (
-        "temperature 1, as there is no validation set to fit it on; distil.select and --validation take one",
+        "temperature 1, as there is no validation set to fit it on; pass one (validation=, --validation)",
     )

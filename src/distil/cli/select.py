@@ -66,6 +66,7 @@ def pick(
     device: str | None = None,
     batch_size: int | None = None,
     labeled: PathLike | Sequence[PathLike] | None = None,
+    validation: PathLike | Sequence[PathLike] | None = None,
     classes: str | Sequence[str] | None = None,
     candidates: PathLike | Sequence[PathLike] | None = None,
     exclude: PathLike | Sequence[PathLike] | None = None,
@@ -148,9 +149,11 @@ def pick(
         batch_size: Items in one forward pass.
         labeled: A file of ids that are labeled already, with labels for strategies that read them, or a folder with a folder of
             images for each class; one or several.
+        validation: A file of ids with labels that are held out from training, for strategies such as glister with valid=true;
+            these are never chosen either; one or several.
         classes: The classes of the columns of probs, in their order, where labels are their names: a list, or text such as
             ``cat,dog``. Without probs, labels need no classes.
-        candidates: A file of ids that may be chosen; default: all that are not labeled; one or several.
+        candidates: A file of ids that may be chosen; default: all that are not labeled or in validation; one or several.
         exclude: A file of ids that may not be chosen, such as those being labeled now; one or several.
         validation: A file of ids with labels, held out from training and never chosen, for strategies such as glister; one or
             several.
@@ -221,8 +224,8 @@ def pick(
         "pool": pool,
         "weights": weights,
     }
-    paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
-    paths |= {"validation": validation, "query": query, "private": private}
+    paths = {"labeled": labeled, "validation": validation, "candidates": candidates, "exclude": exclude}
+    paths |= {"query": query, "private": private}
     apart = {"query": query_embeddings, "private": private_embeddings}
     inputs |= {**paths, "show": listed(show)} | {f"{role}_embeddings": path for role, path in apart.items()}
     if n is None:
@@ -265,7 +268,7 @@ def pick(
     columns_of = optional_path("ids", ids) if pool is None else None
     arrays = read_arrays(given, columns_of, runtime, quoting=quoting, task=task)
     lists = {name: [read_ids(path, quoting) for path in paths_of(name, given, _IDS)] for name, given in paths.items()}
-    lists |= {name: [each.answered() for each in lists[name]] for name in ("labeled", "validation")}
+    lists |= {role: [each.answered() for each in lists[role]] for role in ("labeled", "validation")}
     columns = _shown(show, items, pool or embeddings, ids, arrays, quoting)
     notes = ["" if made is None else made.note, *(array.note for array in arrays.columns.values())]
     read = [note for note in (*notes, *(each.note for several in lists.values() for each in several)) if note]

@@ -165,16 +165,17 @@ def _learner(
         )
     else:
         build = config.builder(data)
+    strategy = spec.build()
     return Learner(
         parts.x,
         build,
-        spec.build(),
+        strategy,
         num_classes=config.num_classes,
         fit=config.fit,
         retrain=spec.retrain or config.retrain,
         transform=parts.transform,
         augment=None if head else data.augment,
-        validation=None if head else parts.validation,
+        validation=None if head and not strategy.needs.validation else parts.validation,
         candidates=parts.pool,
         runtime=runtime,
         rng=Rng(seeds.model).child("learner"),

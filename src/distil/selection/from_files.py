@@ -196,6 +196,11 @@ def request(
         labels = file_labels(strategy, labeled, named, task, trains=trains)
     lists = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     rows = {name: arrays.rows(ids, name) for name, ids in lists.items()}
+    rows_of = {role: _rows(arrays, ids, role) for role, ids in given.items()}
+    if "validation" in given and given["validation"].labels is None:
+        held_out = given["validation"]
+        why = f": {held_out.note}" if held_out.note else "; add a column label"
+        raise InvalidInput(f"a validation set has labels, and {held_out.origin} has none{why}")
     near = None if near is None else checked_near(near)
     for role in sorted(given.keys() & apart.keys()):
         raise InvalidInput(f"give {role} (ids of the pool) or {role}_embeddings (other examples), not both")
@@ -214,7 +219,7 @@ def request(
         candidates=rows["candidates"],
         exclude=rows["exclude"],
         labels=labels,
-        given={role: (rows, None) for role, rows in rows_of.items()},
+        given={role: (own_rows, None) for role, own_rows in rows_of.items()},
         apart=own,
         seed=seed,
         near=near,
@@ -234,7 +239,7 @@ def request(
     if trains:
         asked, named = _with_outputs(asked, what, named, rows_of.values())
     if task == "multilabel":
-        asked = replace(asked, labels=None)  # no strategy reads label sets
+        return replace(asked, labels=None, classes=named)  # no strategy reads label sets
     sets = {role: (rows_of[role], _labels(strategy, role, ids, named)) for role, ids in given.items()}
     return replace(asked, given=sets, classes=named)
 

@@ -157,7 +157,8 @@ class Learner:
             ``lambda model: distil.wrap(model, head="fc")``. The built-in trainer reads inputs and logits through it too.
         transform: A function that prepares a minibatch of inputs, in training and scoring.
         augment: A function that changes a training minibatch at random, before ``transform``; not used in scoring.
-        validation: Inputs in an array, and labels as ``label`` takes them, for early stopping with ``FitConfig.patience``.
+        validation: Inputs in an array, and labels as ``label`` takes them, for early stopping with ``FitConfig.patience``, and for
+            strategies that read a validation set, such as ``GLISTER(valid=True)``.
         candidates: The examples that may be queried, in any form that ``select`` takes; default: all. The others are held out.
         costs: What a label of each example of ``data`` costs, in any unit, numbers above 0, for strategies such as ``Knapsack``.
         names: A distinct name for every example of ``data``: selections then have ``names``, and all methods take names as ids.
@@ -242,7 +243,8 @@ class Learner:
         restorable = isinstance(self.module, nn.Module) and not self._build and not _is_fitted_head(self.module, fit)
         self._first = (self.module, _copied(self.module)) if restorable else None
         self._reads = network
-        own = {"transform": transform, "augment": augment, "validation": self._held_out(validation)}
+        self._validation = self._held_out(validation)
+        own = {"transform": transform, "augment": augment, "validation": self._validation}
         self._fit = fit if callable(fit) else self._trainer(fit, num_classes, own)
 
     def _reader(self, transform: Transform | None, num_classes: int) -> Callable[[Any], Network]:
@@ -281,6 +283,9 @@ class Learner:
             num_classes: Number of classes, C.
             own: Settings that only the built-in trainer takes.
         """
+        in_epochs = isinstance(self.module, nn.Module) and not _is_fitted_head(self.module, config)
+        if not in_epochs and self.strategy.needs.validation:
+            own = {**own, "validation": None}  # it is the strategy's alone
         if _is_fitted_head(self.module, config):
             return self._head_trainer(config if isinstance(config, HeadConfig) else HeadConfig(), **own)
         if isinstance(config, HeadConfig):
@@ -387,6 +392,7 @@ class Learner:
             candidates=Selection(self.pool.unlabeled),
             exclude=exclude,
             labeled=self._labeled_for(network),
+            validation=self._validation_for(strategy, network),
             query=query,
             private=private,
             costs=self._costs,
@@ -528,10 +534,17 @@ class Learner:
 
     def _labeled_for(self, network: Network | None) -> Any:  # noqa: ANN401 - one of the forms that select takes
         """The labeled examples, with labels that the network understands: its classes, else columns."""
-        if network is None or network.classes is None or network.column_labels:
+        if _takes_columns(network):
             return self.labeled
         ids = Selection(self.pool.labeled)
         return ids, self._given(self.pool.labels(ids))
+
+    def _validation_for(self, strategy: Strategy, network: Network | None) -> Any:  # noqa: ANN401 - as above
+        """The validation examples in the same form; None for a strategy that does not read them."""
+        if self._validation is None or not strategy.needs.validation:
+            return None
+        x, y = self._validation
+        return x, (y if _takes_columns(network) else self._given(y))
 
     def _read(self, ids: Ids | Mapping[Any, Any], argument: str, *, ordered: bool = False) -> Selection:
         """Ids in any form as a Selection; a LabeledSet or Subset of other data is refused."""
@@ -565,6 +578,11 @@ class Learner:
 
 def _described(state: object) -> str:
     return f"a dict of {list(state)}" if isinstance(state, Mapping) else type(state).__name__
+
+
+def _takes_columns(network: Network | None) -> bool:
+    """Whether labels for ``select`` are columns of the model's outputs, rather than its classes."""
+    return network is None or network.classes is None or network.column_labels
 
 
 def _is_fitted_head(module: object, fit: object) -> bool:

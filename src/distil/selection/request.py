@@ -109,9 +109,9 @@ class Request:
     def pool(self) -> Tensor:
         """The rows that may be chosen, ascending."""
         candidates, exclude = map(_rows, (self.candidates, self.exclude))
-        rows = {"labeled": self.labeled, "validation": self.given.get("validation", (None, None))[0]}
-        answered = {role: None if own is None else torch.from_numpy(own) for role, own in rows.items()}
-        return as_candidates(candidates, exclude, answered, self.arrays.reader)
+        answered = {"labeled": self.labeled, "validation": self.given.get("validation", (None,))[0]}
+        rows = {role: None if own is None else torch.from_numpy(own) for role, own in answered.items()}
+        return as_candidates(candidates, exclude, rows, self.arrays.reader)
 
     @cached_property
     def reads(self) -> list[str]:

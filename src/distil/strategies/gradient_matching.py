@@ -222,7 +222,8 @@ def _required(validation: Signals, strategy: Strategy) -> Signals:
     if not len(validation):
         raise MissingSignal(
             f"{type(strategy).__name__}(valid=True) needs a validation set; pass validation={{id: label}}, or a pair (ids, "
-            "labels), to distil.select or distil.select_from, or --validation on the command line"
+            "labels), to distil.select or distil.select_from, validation=(inputs, labels) to Learner, or --validation on the "
+            "command line"
         )
     return validation
 

@@ -130,7 +130,7 @@ class UHerding(Strategy):
         x, labeled = unit_rows(x), unit_rows(labeled)
         width = least_distance(labeled) if self.width is None else self.width
         found = _herded(sets.pool, x, labeled, n, rng, width=width, candidates=self.candidates, weights=weights)
-        missing = "temperature 1, as there is no validation set to fit it on; distil.select and --validation take one"
+        missing = "temperature 1, as there is no validation set to fit it on; pass one (validation=, --validation)"
         return found.with_notes((missing if temperature is None else f"temperature {temperature:.3g}",))
 
 

@@ -297,17 +297,15 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
     _check_model(check, document.get("model", {}), task, own=isinstance(data, OwnData))
     train = _training(check, document)
     fit = _fit(check, train)
-    if (
-        isinstance(fit, FitConfig)
-        and fit.patience is not None
-        and "validation_points" not in data.model_fields_set
-        and not isinstance(data, CalledData)
-    ):
+    has_validation = "validation_points" in data.model_fields_set
+    may_have_validation = has_validation or isinstance(data, CalledData)
+    if isinstance(fit, FitConfig) and fit.patience is not None and not may_have_validation:
         check.faults.append("train_parameters.patience needs validation points: set dataset.validation_points")
     loop = check.section("active_learning", ActiveLearning, document.get("active_learning", {}))
     args = check.section(ARGS, StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args)
-    strategies, initial_strategy = strategies_of(check, loop, task), initial_strategy_of(check, loop, task)
-    stop = stop_rules(check, loop, validation="validation_points" in data.model_fields_set)
+    strategies = strategies_of(check, loop, task, validation=may_have_validation)
+    initial_strategy = initial_strategy_of(check, loop, task)
+    stop = stop_rules(check, loop, validation=has_validation)
     more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
     oracle = more.oracle
     if isinstance(data, EmbeddingsData) and data.labels is None and (oracle is None or data.test_labels is None):

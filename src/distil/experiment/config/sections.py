@@ -255,7 +255,8 @@ class DataSection(Section):
         "Default: a quarter."
     )
     validation_points: Annotated[Count, OURS] = _key(
-        "Number of examples to hold out for early stopping; their accuracy is reported every round. Default: none."
+        "Number of examples to hold out for early stopping, and for strategies that read a validation set; their accuracy is "
+        "reported every round. Default: none."
     )
     redundancy: Annotated[int, Field(ge=2), OURS] = _key(
         "A number r: the pool is a random 1/r of the remaining examples, each repeated r times; ids are positions in that pool."

@@ -96,8 +96,15 @@ class StrategySpec:
         return strategy_named(self.name, **parameters)
 
 
-def strategies_of(check: Faults, loop: ActiveLearning, task: Task) -> tuple[StrategySpec, ...]:
-    """The strategies that ``strategy`` (one) or ``strategies`` (several) names, without those that have a fault."""
+def strategies_of(check: Faults, loop: ActiveLearning, task: Task, *, validation: bool) -> tuple[StrategySpec, ...]:
+    """The strategies that ``strategy`` (one) or ``strategies`` (several) names, without those that have a fault.
+
+    Args:
+        check: Where faults go.
+        loop: The section.
+        task: The task of the data set.
+        validation: Whether the data set may have validation points.
+    """
     present = loop.model_fields_set & {"strategy", "strategies"}
     if len(present) != 1:
         given = "both" if present else "neither"
@@ -107,6 +114,8 @@ def strategies_of(check: Faults, loop: ActiveLearning, task: Task) -> tuple[Stra
     entries = listed if "strategies" in present else {"active_learning.strategy": loop.strategy}
     checked = [_spec(check, loop, where, entry, task) for where, entry in entries.items()]
     specs = tuple(spec for spec in checked if spec is not None)
+    if not validation and any(spec.args.get("valid") and ":" not in spec.name for spec in specs):
+        check.faults.append(f"{ARGS}.valid needs a validation set: set dataset.validation_points")
     _check_labels(check, [spec.label for spec in specs])
     return specs
 
@@ -187,8 +196,6 @@ def _check_strategy(check: Faults, where: str, spec: StrategySpec, task: Task, a
     unknown = [key for key in spec.args if key not in known_args]
     check.faults += [f"unknown key {args}.{key}{nearest(key, known_args)}" for key in unknown]
     check.attempt(args, lambda: _check_reads(for_task(spec.build(), task)))
-    if spec.args.get("valid"):
-        check.faults.append(f"{args}.valid: an experiment gives its strategies no validation set; use distil.select")
 
 
 def _check_reads(strategy: Strategy) -> None:
