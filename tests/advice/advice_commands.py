@@ -74,7 +74,11 @@ CONFIGURATIONS = [
         entry({"name": "bald_dropout", "args": {"n_drop": 3, "n_samples": 3}}),
         entry({"name": "bald_dropout", "args": {"n_drop": 3}}),
     ),
-    ("use distil.select", entry({"name": "glister", "args": {"valid": True}}), entry("glister")),
+    (
+        "valid needs a validation set: set dataset.validation_points",
+        entry({"name": "glister", "args": {"valid": True}}),
+        {**entry({"name": "glister", "args": {"valid": True}}), "dataset__validation_points": 20},
+    ),
     (
         "set train_parameters.islogs instead",
         {"logs": {"a": 1}},

@@ -294,6 +294,16 @@ DATA = [
         lambda: distil.select("knapsack", nn.Linear(D, C), X, 2, costs=np.ones(N)),
     ),
     (
+        "reads tokens or rewards, which an experiment does not have; use distil.select_from",
+        lambda: config(MINE, active_learning__strategies=["delta_ucb"]),
+        lambda: distil.select_from("delta_ucb", 2, rewards=X, deviations=np.ones((N, D))),
+    ),
+    (
+        "reads a query or a private set, which an experiment does not have; use distil.select or a Learner",
+        lambda: config(MINE, active_learning__strategies=["smi"]),
+        lambda: distil.select("smi", nn.Linear(D, C), X, 2, query=[0]),
+    ),
+    (
         "cannot be a line of the file of ids; write a .parquet file",
         lambda: embed(pool_of("a\nb"), "m:f", out="lines.npy"),
         lambda: embed(pool_of("a\nb"), "m:f", out="lines.parquet"),
@@ -450,6 +460,12 @@ TABLES = [
         [*SELECT, "smi", "--embeddings", "e.npy", "--query", "one_row.txt"],
     ),
     (
+        "a validation set has labels, and one_row.txt has none; add a column label",
+        [*CORE, "--validation", "one_row.txt"],
+        None,
+        [*CORE, "--validation", "one_class.csv"],
+    ),
+    (
         "or use a strategy that reads embeddings alone, such as core_set",
         [*MARGIN, "--embeddings", "e.npy", "--labeled", "one_class.csv"],
         None,
@@ -517,6 +533,7 @@ TABLES = [
     ),
 ]
 SIGNED = np.int32([[-9, 0], [3, 9]])
+PUBLISHED = [*SELECT, "uherding", "--set", "form=published", "--embeddings", "e.npy", "--probs", "p.npy"]
 # The same, where a command that works gives the advice in a note, and no longer gives it once it was followed.
 NOTES = [
     (
@@ -530,6 +547,12 @@ NOTES = [
         [*SELECT, "core_set", "--embeddings", "with_names.csv"],
         None,
         [*SELECT, "core_set", "--embeddings", "with_names.csv", "--ids", "name"],
+    ),
+    (
+        "pass one (validation=, --validation)",
+        PUBLISHED,
+        None,
+        [*PUBLISHED, "--validation", "labeled.csv", "--classes", "a,b,c"],
     ),
 ]
 

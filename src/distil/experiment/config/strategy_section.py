@@ -12,8 +12,8 @@ from distil.errors import ConfigError, nearest
 from distil.experiment.config.faults import Faults
 from distil.experiment.config.sections import ActiveLearning, InitialStrategy, StrategyEntry
 from distil.selection.learner import Retrain
-from distil.signals import Costs, Embedding
-from distil.strategies import STRATEGIES, Strategy, strategy_named
+from distil.signals import Costs, Embedding, Given, measured_by
+from distil.strategies import SCG, SCMI, SMI, STRATEGIES, Strategy, strategy_named
 from distil.strategies.auto import settled
 from distil.strategies.registry import for_task
 from distil.system.imports import named_object
@@ -202,6 +202,15 @@ def _check_reads(strategy: Strategy) -> None:
     """Refuse a strategy that reads what no experiment has."""
     if Costs() in strategy.needs.signals:
         raise ConfigError("an experiment does not know what labels cost; use distil.select or a Learner with costs=")
+    if any(isinstance(signal, Given) for signal in measured_by(strategy.needs.pool)):
+        raise ConfigError(
+            f"{type(strategy).__name__} reads tokens or rewards, which an experiment does not have; use distil.select_from"
+        )
+    if isinstance(strategy, (SMI, SCG, SCMI)):
+        raise ConfigError(
+            f"{type(strategy).__name__} reads a query or a private set, which an experiment does not have; use distil.select or a "
+            "Learner"
+        )
 
 
 def _switched(key: str, value: object) -> str:
