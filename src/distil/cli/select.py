@@ -66,7 +66,6 @@ def pick(
     device: str | None = None,
     batch_size: int | None = None,
     labeled: PathLike | Sequence[PathLike] | None = None,
-    validation: PathLike | Sequence[PathLike] | None = None,
     classes: str | Sequence[str] | None = None,
     candidates: PathLike | Sequence[PathLike] | None = None,
     exclude: PathLike | Sequence[PathLike] | None = None,
@@ -149,14 +148,12 @@ def pick(
         batch_size: Items in one forward pass.
         labeled: A file of ids that are labeled already, with labels for strategies that read them, or a folder with a folder of
             images for each class; one or several.
-        validation: A file of ids with labels that are held out from training, for strategies such as glister with valid=true;
-            these are never chosen either; one or several.
         classes: The classes of the columns of probs, in their order, where labels are their names: a list, or text such as
             ``cat,dog``. Without probs, labels need no classes.
         candidates: A file of ids that may be chosen; default: all that are not labeled or in validation; one or several.
         exclude: A file of ids that may not be chosen, such as those being labeled now; one or several.
-        validation: A file of ids with labels, held out from training and never chosen, for strategies such as glister; one or
-            several.
+        validation: A file of ids with labels, held out from training and never chosen, for strategies such as glister with
+            valid=true; one or several.
         query: A file of ids of examples like those to find, for strategies such as smi; one or several.
         query_embeddings: A file of embeddings of examples like those to find, which are not in the pool.
         private: A file of ids of examples like those to avoid, for strategies such as scg; one or several.

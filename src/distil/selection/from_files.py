@@ -204,12 +204,6 @@ def request(
     near = None if near is None else checked_near(near)
     for role in sorted(given.keys() & apart.keys()):
         raise InvalidInput(f"give {role} (ids of the pool) or {role}_embeddings (other examples), not both")
-    held = given.get("validation")
-    if held is not None and held.labels is None:
-        raise InvalidInput(
-            f"{held.origin}: validation has no labels{f': {held.note}' if held.note else '; add a column label'}"
-        )
-    rows_of = {role: _rows(arrays, ids, role) for role, ids in given.items()}
     own = {role: _of_width(column, arrays, f"{role}_embeddings") for role, column in apart.items()}
     asked = Request(
         strategy,
