@@ -257,9 +257,10 @@ def page(names: list[str]) -> str:
 
 
 def _cell(name: str) -> str:
+    paper = html.escape(STRATEGIES[name].paper, quote=False)
     return (
         f'<td width="33%" valign="top"><img src="gallery/{name}.svg" alt="the picks of {name}"><br><code>{name}</code><br>'
-        f"{_first_line(name)}</td>"
+        f"{_first_line(name)}{f'<br><em>{paper}</em>' if paper else ''}</td>"
     )
 
 
