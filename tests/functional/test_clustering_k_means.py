@@ -10,6 +10,7 @@ from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits, make_blobs
 
 from distil.errors import InvalidInput
+from distil.functional import clustering as module
 from distil.functional import nearest
 from distil.functional.clustering import KMeans, _greedy_start, k_means, representatives
 from distil.functional.features import Dense
@@ -281,3 +282,10 @@ def test_equal_weights_change_nothing_and_rows_of_weight_zero_still_have_cluster
     for bad in (-1.0, float("nan"), float("inf")):
         with pytest.raises(InvalidInput, match="weights must be"):
             k_means(x, 2, torch.Generator(), weights=some + bad)
+
+
+def test_a_cluster_without_rows_moves_to_the_row_farthest_from_its_center():
+    x, centers = torch.tensor([[0.0], [1.0], [2.0], [10.0]]), torch.tensor([[1.0], [50.0]])
+    clusters = torch.zeros(4, dtype=torch.long)
+    sums = module._Sums(x, clusters, 2, torch.ones(4, dtype=torch.float64))
+    assert sums.means(x, clusters, centers).tolist() == [[3.25], [10.0]]

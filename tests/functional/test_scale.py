@@ -139,3 +139,13 @@ def test_unit_rows_have_length_one_at_every_scale():
         error = float((unit_rows(x * factor) - expected).abs().max())
         assert error < (1e-6 if factor >= 1 else 1e-2), factor  # subnormal numbers have few digits
     assert unit_rows(torch.zeros(2, 3)).tolist() == [[0, 0, 0]] * 2
+
+
+def test_rows_that_are_not_finite_are_named():
+    for n, named in (
+        (3, "in 3 of 9 rows: 0, 1, 2$"),
+        (5, "0, 1, 2, 3, 4$"),
+        (7, r"in 7 of 9 rows: 0, 1, 2, 3, 4, \.\.\.$"),
+    ):
+        with pytest.raises(InvalidInput, match=named):
+            largest(torch.cat([torch.full((n, 2), torch.nan), torch.ones(9 - n, 2)]))

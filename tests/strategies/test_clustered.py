@@ -1,5 +1,7 @@
 """DropQuery, ALFA-Mix, Cluster-Margin and CLUE: what they choose among, and what they say."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from distil.errors import MissingSignal
 from distil.rng import Rng
 from distil.signals import Embedding, Labels, Logits, Signals
 from distil.strategies import CLUE, ALFAMix, ClusterMargin, DropQuery, Sets
+from distil.strategies import clustered as module
 
 G = torch.Generator().manual_seed(0)
 X = torch.randn(200, 3, generator=G)
@@ -44,6 +47,11 @@ def test_drop_query_takes_less_where_less_changes():
     found = select_from(DropQuery(), 9, embeddings=certain, probs=probs, labeled=LABELED)
     assert "0 of 3 masks" in found.notes[0]
     assert len(set(found)) == 9
+    # Some examples change under one mask alone, and none under more: these are the candidates.
+    with patch.object(module, "dropout_flips", lambda x, *_: (x[:, 0] > 1).long()):
+        found = select_from(DropQuery(), 9, embeddings=X, probs=PROBS, labeled=LABELED)
+    assert bool((X[found.ids, 0] > 1).all())
+    assert "under at least 1 of 3 masks" in found.notes[0]
 
 
 def test_without_labels_both_start_at_centroids():
