@@ -1,8 +1,7 @@
 """Make the golden files of this release: ``python tests/golden/make.py VERSION`` writes them to the folder ``VERSION`` in this one.
 
 They are a run directory of two strategies and two seeds, a labeling project, and embeddings in shards, each with a JSON file of its
-content. Make them for each release that changes a file format, and keep them as they are: later releases must open them. ``v1``
-is a project of a development version, which accepted ids with control characters.
+content. Make them for each release that changes a file format, and keep them as they are: later releases must open them.
 """
 
 from __future__ import annotations
