@@ -1,6 +1,7 @@
-"""What every build adds: the addresses of the project, and a software bill of materials.
+"""What every build adds: the addresses of the project, its README, and a software bill of materials.
 
-The addresses are those of the repository from which a hosted build runs, so that no fork and no move makes them wrong. The bill is
+The addresses are those of the repository from which a hosted build runs, so that no fork and no move makes them wrong. With them, the
+links and pictures of the README work on PyPI too, where paths lead nowhere. The bill is
 ``.dist-info/sboms/distil.cdx.json`` in the wheel, as PEP 770 and CycloneDX 1.6 define it. distil bundles no code of others, so the
 bill has the package itself and the dependencies that its metadata declares.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,10 @@ class CustomMetadataHook(MetadataHookInterface):
     """The hook that ``[tool.hatch.metadata.hooks.custom]`` turns on."""
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Set the addresses of the project."""
+        """Set the addresses of the project and the README."""
         metadata["urls"] = addresses(os.environ)
+        text = (Path(self.root) / "README.md").read_text(encoding="utf-8")
+        metadata["readme"] = {"content-type": "text/markdown", "text": linked(text, os.environ)}
 
 
 def addresses(environ: Mapping[str, str]) -> dict[str, str]:
@@ -38,6 +42,15 @@ def addresses(environ: Mapping[str, str]) -> dict[str, str]:
         "Changelog": f"{home}/blob/main/CHANGELOG.md",
         "Issues": f"{home}/issues",
     }
+
+
+def linked(text: str, environ: Mapping[str, str]) -> str:
+    """The README, with addresses of the built commit in place of paths; as it is in a build that is not hosted."""
+    if not (home := addresses(environ).get("Homepage")):
+        return text
+    commit = environ["GITHUB_SHA"]
+    text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\g<1>{home}/raw/{commit}/", text)
+    return re.sub(r"((?<!!)\[[^]]*\]\()(?!https?:|#)", rf"\g<1>{home}/blob/{commit}/", text)
 
 
 class CustomBuildHook(BuildHookInterface):

@@ -60,6 +60,21 @@ def test_the_typed_example_runs(monkeypatch):
     assert runpy.run_path(str(ROOT / "examples" / "typed_loop.py"))["main"](rounds=2) == [15, 20]
 
 
+@pytest.mark.skipif(find_spec("hatchling") is None, reason="needs hatchling")
+def test_links_of_the_readme_work_outside_of_the_repository():
+    linked = runpy.run_path(str(ROOT / "hatch_build.py"))["linked"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert linked(text, {}) == text
+    environ = {"GITHUB_SERVER_URL": "https://host", "GITHUB_REPOSITORY": "a/b", "GITHUB_SHA": "c0"}
+    home = "https://host/a/b/"
+    hosted = linked(f"{text}[here](#x) [there](https://other/y)", environ)
+    before, after = (re.findall(r"\]\(([^)]+)\)", each) for each in (text, hosted))
+    assert after[-2:] == ["#x", "https://other/y"]
+    for path, address in zip(before, after[:-2], strict=True):
+        assert (ROOT / path.partition("#")[0]).exists()
+        assert address == f"{home}{'raw' if path.endswith('.png') else 'blob'}/c0/{path}"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("mypy") is None, reason="needs mypy")
 def test_the_typed_example_passes_mypy(tmp_path):
