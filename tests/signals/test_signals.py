@@ -27,6 +27,8 @@ from distil.signals import (
     TopClasses,
     measured_by,
 )
+from distil.system.runtime import CHUNK_ROWS, Runtime
+from distil.system.scratch import Space
 
 MEASURED = [Logits(), Embedding(), Inputs(), Labels(), MCProbs(), MCProbs(3), MCProbs(3, shared=True)]
 DERIVED = [
@@ -201,3 +203,16 @@ def test_an_excerpt_holds_the_columns_that_are_asked_for(table):
     assert table.excerpt(rows, ()).values == {}
     with pytest.raises(MissingSignal, match=r"MCProbs\(n_samples=77, shared=False\) was not measured"):
         table.excerpt(rows, (MCMean(77),))
+
+
+def test_a_column_derived_row_by_row_is_the_same_in_blocks():
+    n = CHUNK_ROWS + 3
+    x = torch.randn(n, 3, generator=torch.Generator().manual_seed(0))
+    tables = [Signals(torch.arange(n), {Embedding(): x}, space=space) for space in (None, Space(Runtime()))]
+    for rule in (
+        lambda t: t[Embedding()].sum(1),
+        lambda t: t[Embedding()],
+        lambda t: t[Embedding()][:, :, None] * torch.ones(2),
+    ):
+        whole, blocks = (table.row_by_row(rule) for table in tables)
+        assert torch.equal(whole, blocks)
