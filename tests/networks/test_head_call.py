@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from distil.errors import UnsupportedModel
 from distil.measuring.network_source import NetworkSource
+from distil.networks.head import places_of
 from distil.networks.wrap import wrap
 from distil.rng import Rng
 from distil.selection.choose import gather
@@ -229,3 +230,9 @@ def test_logits_that_no_call_makes_have_no_embedding(seeded):
     assert "embedding: none found" in repr(wrap(model, example=X))
     residual = seeded(Net, lambda m, x: x[:, :3] + m.fc(m.body(x)))
     assert "embedding: none found" in repr(wrap(residual, example=X))
+
+
+def test_the_place_of_the_logits_is_that_of_the_call_that_makes_them():
+    layer, a, b = nn.Linear(3, 2), torch.randn(4, 3), torch.randn(4, 3)
+    for number, place in ((0, 0), (1, 2), (None, 2)):
+        assert places_of(layer, number, lambda: (layer(a), a.sum(1), layer(b)), None) == [place]
