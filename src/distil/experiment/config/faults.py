@@ -101,7 +101,8 @@ def _sentence(
     if fault["type"] == "missing":
         return f"missing {'key' if where else 'section'} {path}"
     if fault["type"] == "extra_forbidden":
-        elsewhere = f"; it belongs into {_section_with(key)}" if _section_with(key) else ""
+        section = _section_with(key)
+        elsewhere = f"; it belongs into {section}" if section not in ("", where) else ""
         return f"unknown key {_cut(path)}{elsewhere or (nearest(key, kind.model_fields) if hints else '')}"
     wrong = fault["input"]
     hint = nearest(wrong, choices(kind, key)) if hints and isinstance(wrong, str) else ""
