@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cdist
 
 from distil import select_from
 from distil.data.ids import ListedIds
@@ -244,12 +245,39 @@ def test_greedi_has_a_part_for_each_shard(small):
 
     first = [row for start, end in zip([0, *blocks], blocks, strict=False) for row in best(range(start, end))]
     assert found[0].picks.rows == best(first)
-    assert found[0].picks.notes == (
-        f"picked among the {len(first)} examples that were chosen in {len(blocks)} shards of the pool",
-    )
+    among = f"picked among the {len(first)} examples that were chosen in {len(blocks)} shards of the pool"
+    assert found[0].picks.notes[0] == among
+    assert found[0].picks.notes[1].startswith("the guarantee of GreeDi does not hold: CoreSet")
     assert "greedi" in forms()
     with pytest.raises(InvalidInput, match="GreeDi has no distributed form"):
         pick_from_shards(GreeDi(of=strategy_named("smi")), 2, "pool", Serial())
+
+
+def test_greedi_returns_the_set_of_largest_coverage_from_shards(small):
+    by, ends, labeled = strategy_named("maxherding", width=0.5), ENDS[3], [3, 100]
+    lists = ListedIds(tuple(map(str, labeled)), None, "labeled")
+    parted = []
+    for seed in range(8):
+        x = np.random.default_rng(seed).normal(size=(N, 2)).astype(np.float32)
+        in_shards(f"pool{seed}", {"embeddings": x}, ends)
+
+        def picks(rows, x=x):
+            return select_from(by, 4, embeddings=x, labeled=labeled, candidates=rows).tolist()
+
+        free = [row for row in range(N) if row not in labeled]
+        first = [picks([row for row in free if start <= row < end]) for start, end in ((0, 16), (16, 80), (80, N))]
+        sets = [picks(sorted(row for part in first for row in part)), *first]
+        values = [np.exp(-(cdist(x[free], x[[*labeled, *rows]]) ** 2) / 0.25).max(1).sum() for rows in sets]
+        best = int(np.argmax(values))
+        found = [
+            pick_from_shards(GreeDi(by), 4, f"pool{seed}", Shuffling(seed, losses), labeled=lists).picks
+            for losses in (0, 0.3)
+        ]
+        assert found[0].rows == found[1].rows == sets[best]
+        assert found[0].why == found[1].why
+        assert "they cover the whole pool at least as well as the picks of any single part" in found[0].notes
+        parted.append(best > 0)
+    assert any(parted), "the picks of single shards are returned too"
 
 
 def test_greedi_breaks_ties_by_the_seed_not_by_position(small):

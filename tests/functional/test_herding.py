@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from distil.errors import InvalidInput
 from distil.functional import similarity
-from distil.functional.herding import herding, least_distance, neighbor_width
+from distil.functional.herding import coverage, herding, least_distance, neighbor_width
 
 
 def rows(n=70, d=3, seed=0, dtype=torch.float32):
@@ -33,6 +33,28 @@ def naive(x, n, width, weights=None, labeled=None, candidates=None):
         left.remove(row)
         best = np.maximum(best, k[row])
     return found, gains
+
+
+def test_the_coverage_of_sets(monkeypatch):
+    monkeypatch.setattr("distil.functional.herding.BLOCK_BYTES", 500)  # several blocks
+    x, labeled, weights = rows(), rows(5, seed=50), rows(70, 1, seed=51)[:, 0].abs()
+    sets = [x[:4], rows(9, seed=52)]
+    for scale in (1.0, 1e30):
+        for w, known in ((None, None), (weights, None), (None, labeled), (weights, labeled)):
+            expected = [
+                np.exp(-cdist(x.double(), torch.cat([some, labeled]).double() if known is not None else some.double()) ** 2 / 0.49)
+                .max(1) @ (np.ones(70) if w is None else w.double().numpy())
+                for some in sets
+            ]  # fmt: skip
+            scaled = [some * scale for some in sets]
+            labels = None if known is None else known * scale
+            found = coverage(x * scale, scaled, 0.7 * scale, weights=w, labeled=labels)
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+            parts = [
+                coverage(x[part] * scale, scaled, 0.7 * scale, weights=None if w is None else w[part], labeled=labels)
+                for part in (slice(0, 30), slice(30, 70))
+            ]
+            np.testing.assert_allclose(sum(parts), found, rtol=1e-9)
 
 
 def test_the_picks_and_gains_of_the_definition():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.spatial.distance import cdist, pdist
 
 import distil
 from distil import InvalidInput, MissingSignal, select_from
@@ -27,6 +28,7 @@ from distil.strategies import (
     strategy_named,
 )
 from distil.strategies.registry import for_classes
+from distil.strategies.wrappers import best_of
 
 G = torch.Generator().manual_seed(0)
 X = torch.randn(90, 4, generator=G)
@@ -132,7 +134,8 @@ def test_greedi_chooses_among_the_picks_of_the_parts():
         select_from(GreeDi(MarginSampling()), 9, probs=PROBS).tolist() == sorted(range(90), key=lambda i: MARGIN[i])[:9]
     )
     found = select_from(GreeDi(CoreSet(), parts=3), 6, embeddings=X, labeled=[0])
-    assert found.notes == ("picked among the 18 examples that were chosen in 3 parts of the pool",)
+    assert found.notes[0] == "picked among the 18 examples that were chosen in 3 parts of the pool"
+    assert found.notes[1].startswith("the guarantee of GreeDi does not hold: CoreSet")
     x, picks = X.double().numpy(), found.tolist()
 
     def radius(picks):
@@ -140,6 +143,55 @@ def test_greedi_chooses_among_the_picks_of_the_parts():
 
     optimum = radius(select_from(CoreSet(), 6, embeddings=X, labeled=[0]).tolist())  # at least the optimum
     assert radius(picks) <= 4 * optimum, "two rounds of k-center are within four times of the best"
+
+
+def test_greedi_returns_the_set_of_largest_coverage(monkeypatch):
+    """Among the second round and the picks of each part, by the coverage of the whole pool from its definition."""
+    parted = []
+    for seed in range(12):
+        x = torch.randn(40, 2, generator=torch.Generator().manual_seed(seed))
+        probs = PROBS[seed : seed + 40]
+        parts = np.where(np.arange(40) < 38, np.arange(40) % 2, 2)  # the last part has fewer rows than picks
+        monkeypatch.setattr(
+            "distil.strategies.wrappers._parts", lambda sets, *_, p=parts: torch.tensor(p)[sets.pool.ids]
+        )
+        for of, weights in (
+            (strategy_named("maxherding", width=0.5), np.ones(40)),
+            (strategy_named("uherding", width=0.5), 1 - margins(probs)),
+        ):
+
+            def picks(rows, n=4, x=x, probs=probs, of=of):
+                given = {"candidates": rows, "labeled": [0], "embeddings": x, "probs": probs}
+                return select_from(of, min(n, len(rows)), **given).tolist()
+
+            def value(rows, x=x, weights=weights):
+                k = np.exp(-(cdist(x, x[[0, *rows]], "sqeuclidean") / 0.5**2))
+                return weights[1:] @ k.max(1)[1:]
+
+            first = [picks([row for row in range(1, 40) if parts[row] == part]) for part in range(3)]
+            second = picks(sorted(row for part in first for row in part))
+            found = select_from(GreeDi(of), 4, embeddings=x, probs=probs, labeled=[0])
+            values = [value(rows) for rows in (second, *first)]
+            best = int(np.argmax(values))
+            assert found.tolist() == [second, *first][best]
+            assert value(found.tolist()) >= max(values) * (1 - 1e-12)
+            assert "they cover the whole pool at least as well as the picks of any single part" in found.notes
+            parted.append(best > 0)
+    assert 0 < sum(parted) < len(parted), "both the second round and single parts are returned"
+    second = torch.tensor([4, 1, 2])
+    best, why = best_of(torch.tensor([1.0, 2.0]), second, "abc", [torch.tensor([1, 7])], {1: "d", 7: "e"})
+    assert (best.tolist(), why) == ([1, 7, 4], ("d", "e", "a")), "a small part is filled up"
+    monkeypatch.undo()
+    unit, labeled = X / X.norm(dim=1, keepdim=True), [0, 1, 2]
+    given = {"probs": PROBS, "labeled": labeled}
+    published = select_from(GreeDi(strategy_named("uherding", form="published")), 5, embeddings=X, **given)
+    robust = strategy_named("uherding", width=float(pdist(unit[labeled].double()).min()))
+    assert published.tolist() == select_from(GreeDi(robust), 5, embeddings=unit, **given).tolist()
+
+
+def margins(probs):
+    top = probs.double().sort(1, descending=True).values
+    return (top[:, 0] - top[:, 1]).numpy()
 
 
 def test_mix_ranks_by_the_mixed_scores():

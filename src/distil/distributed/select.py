@@ -43,11 +43,11 @@ from distil.selection.request import Picks
 from distil.selection.trained_head import OUTPUTS, HeadLabels, for_arrays, head_labels, lacks_only_outputs
 from distil.strategies import STRATEGIES
 from distil.strategies.auto import Auto, Facts, rule
-from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy, best_rows, tie_keys
+from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy, Valued, best_rows, tie_keys
 from distil.strategies.diversity import CoreSet, farthest_first
 from distil.strategies.gradient import BADGE
 from distil.strategies.nested import from_rows, places_of
-from distil.strategies.wrappers import GreeDi
+from distil.strategies.wrappers import NEVER_LESS, GreeDi, best_of, unbounded
 from distil.system.executor import Executor
 from distil.system.runtime import Runtime
 from distil.tasks import Task
@@ -306,16 +306,23 @@ def _two_rounds(crew: Crew, opened: list[Opened], strategy: GreeDi, n: int, rng:
     labeled = joined_tables(crew.ask_all(Shard.known))
     crew.members = [number for number, each in enumerate(opened) if each.size]
     found = crew.ask_all(Shard.chosen, n, labeled)
-    numbers = torch.tensor(crew.members).repeat_interleave(torch.tensor([len(rows) for _, rows in found]))
-    table = joined_tables([table for table, _ in found])
+    numbers = torch.tensor(crew.members).repeat_interleave(torch.tensor([len(rows) for _, rows, _ in found]))
+    table = joined_tables([table for table, *_ in found])
     order = tie_keys(table.ids, rng).argsort()
-    pool = table.rows(order)
-    last = from_rows(strategy.of, Sets(pool=pool, labeled=labeled), torch.arange(len(pool)), n, rng.child("candidates"))
-    last = checked_selection(last, strategy.of, pool.ids, n)
-    at = order[places_of(last.ids, pool.ids)]
-    places = list(zip(numbers[at].tolist(), torch.cat([rows for _, rows in found])[at].tolist(), strict=True))
+    pool, again = table.rows(order), rng.child("candidates")
+    sets = Sets(pool=pool, labeled=labeled)
+    of = strategy.of.fixed(sets, n, again) if isinstance(strategy.of, Valued) else strategy.of
+    last = checked_selection(from_rows(of, sets, torch.arange(len(pool)), n, again), of, pool.ids, n)
+    at, reasons = order[places_of(last.ids, pool.ids)], last.reasons or ("",) * n
     note = f"picked among the {len(pool):,} examples that were chosen in {len(found):,} shards of the pool"
-    return _Pick(places, last.reasons or ("",) * n, last.scores, (*last.notes, note))
+    bound = NEVER_LESS if isinstance(of, Valued) else unbounded(of)
+    if isinstance(of, Valued):
+        picks = [table.rows(at), *(table for table, *_ in found)]
+        values = torch.stack(crew.ask_all(Shard.values, of, labeled, picks)).sum(0)
+        first = torch.arange(len(table)).split([len(rows) for _, rows, _ in found])
+        at, reasons = best_of(values, at, reasons, first, dict(enumerate(why for *_, each in found for why in each)))
+    places = list(zip(numbers[at].tolist(), torch.cat([rows for _, rows, _ in found])[at].tolist(), strict=True))
+    return _Pick(places, reasons, last.scores, (*last.notes, note, bound))
 
 
 # ------------------------------------------------------------------------------------------------- features, at one scale

@@ -27,7 +27,7 @@ from distil.selection.checked import checked_scores, checked_selection
 from distil.selection.leaders import Leaders
 from distil.selection.trained_head import head_outputs
 from distil.signals import Signals
-from distil.strategies.base import ScoreStrategy, Sets, Strategy, tie_keys
+from distil.strategies.base import ScoreStrategy, Sets, Strategy, Valued, tie_keys
 from distil.strategies.nested import from_rows, places_of
 from distil.strategies.wrappers import GreeDi
 from distil.system.runtime import Runtime
@@ -236,8 +236,8 @@ class Shard:
         rows = torch.tensor(list(self._rows.get("labeled", {}).values()), dtype=torch.long)
         return self._numbered(rows.sort().values)
 
-    def chosen(self, n: int, labeled: Signals) -> tuple[Signals, Tensor]:
-        """The n examples that the strategy of the parts chooses here, and their rows."""
+    def chosen(self, n: int, labeled: Signals) -> tuple[Signals, Tensor, tuple[str, ...]]:
+        """The n examples that the strategy of the parts chooses here, their rows, and the reasons."""
         by = self.part.strategy
         assert isinstance(by, GreeDi)
         order = self.keys.argsort()  # kernels take the smaller of equal rows
@@ -245,7 +245,11 @@ class Shard:
         n = min(n, len(order))
         picks = from_rows(by.of, Sets(pool=pool, labeled=labeled), torch.arange(len(order)), n, rng)
         rows = places_of(checked_selection(picks, by.of, pool.ids, n).ids, pool.ids)
-        return pool.rows(rows), order[rows]
+        return pool.rows(rows), order[rows], picks.reasons or ()
+
+    def values(self, of: Valued, labeled: Signals, picks: Sequence[Signals]) -> Tensor:
+        """The share of this part in the values of sets of picks, see ``Valued.values``."""
+        return of.values(Sets(pool=self._numbered(self._free), labeled=labeled), picks)
 
     def _numbered(self, rows: Tensor) -> Signals:
         """The signals of rows, whose ids are their positions in the whole pool."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -55,11 +57,47 @@ def herding(
     if not width > 0:
         raise InvalidInput(f"width must be above 0, got {width}")
     (x, labeled), e = to_unit(x, x[:0] if labeled is None else labeled)
-    kernel = rbf(Dense(x), max(number_times_two_to(width, -e) ** -2, 5e-324))
+    kernel = rbf(Dense(x), _gamma(width, e))
     similarity = Similarity(Dense(x), kernel, rows=candidates)
     covered = _covered(similarity, labeled) if len(labeled) else None
     found = lazy_greedy(FacilityLocation(similarity, weights=_relative(weights), covered=covered), n)
     return found if candidates is None else RowsWithGains(candidates[found.rows], found.gains)
+
+
+def coverage(
+    x: Tensor, sets: Sequence[Tensor], width: float, *, weights: Tensor | None = None, labeled: Tensor | None = None
+) -> Tensor:
+    """The generalized coverage of rows by each of several sets together with the labeled rows, as in ``herding``.
+
+    It is a sum over the rows, so the coverage of a pool is the sum of those of its parts.
+
+    Args:
+        x: Rows to represent, (N, D), finite.
+        sets: The rows of each set, (n, D).
+        width: Width of the kernel, above 0, in the unit of the rows.
+        weights: How much it counts that a row is represented, (N,); default: 1 for each. Here they are not divided by the largest.
+        labeled: Rows that are labeled already, (M, D); default: none.
+
+    Returns:
+        (S,) float64, one number for each set.
+
+    Cost: O(N (n S + M) D) time, memory of a block.
+
+    >>> coverage(torch.tensor([[0.0], [1.0]]), [torch.tensor([[0.0]])], 1.0)
+    tensor([1.3679], dtype=torch.float64)
+    """
+    (x, labeled, *sets), e = to_unit(x, x[:0] if labeled is None else labeled, *sets)
+    kernel = rbf(Dense(x), _gamma(width, e))
+    known, points = kernel.prepare(Dense(labeled)), [kernel.prepare(Dense(each)) for each in sets]
+    total = torch.zeros(len(sets), dtype=torch.float64, device=x.device)
+    largest = max([len(labeled), 1, *map(len, sets)])
+    for part in torch.arange(len(x), device=x.device).split(max(1, BLOCK_BYTES // (8 * largest))):
+        rows = kernel.prepare(Dense(x[part]))
+        first = kernel.sq_dists(rows, known).min(1).values if len(labeled) else torch.inf
+        nearest = torch.stack([kernel.sq_dists(rows, each).min(1).values.clamp_max(first) for each in points])
+        covered = kernel.similarity(nearest)
+        total += covered.sum(1) if weights is None else covered @ weights[part].double()
+    return total
 
 
 def neighbor_width(x: Tensor, k: int, rows: Tensor | None = None) -> float:
@@ -107,6 +145,11 @@ def least_distance(x: Tensor) -> float:
     nearest = torch.cat([_kth_positive(kernel.sq_dists(points[part], points), 1) for part in parts])
     nearest = nearest[nearest > 0]
     return number_times_two_to(float(nearest.min()) ** 0.5, e) if len(nearest) else 1.0
+
+
+def _gamma(width: float, e: int) -> float:
+    """The gamma of the kernel of this width for rows times 2^-e; never 0."""
+    return max(number_times_two_to(width, -e) ** -2, 5e-324)
 
 
 def _kth_positive(sq_dists: Tensor, k: int) -> Tensor:

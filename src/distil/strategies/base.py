@@ -213,6 +213,21 @@ class Strategy(ABC):
         """Choose ``n`` distinct ids of ``sets.pool`` in order of preference; 1 <= n <= len(sets.pool)."""
 
 
+class Valued(Strategy):
+    """Base of the strategies that pick greedily by a monotone submodular value of sets, which is a sum over the pool."""
+
+    @abstractmethod
+    def fixed(self, sets: Sets, n: int, rng: Rng) -> Valued:
+        """The strategy with the hyper-parameters that ``select`` would take from the same arguments."""
+
+    @abstractmethod
+    def values(self, sets: Sets, picks: Sequence[Signals]) -> Tensor:
+        """The value of several sets of picks, (S,) float64; of a part of the pool, their shares of the values.
+
+        Values of parts are comparable only with the same hyper-parameters, see ``fixed``.
+        """
+
+
 class ScoreStrategy(Strategy):
     """A strategy that scores each example of the pool by itself (other sets may enter the score).
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -10,12 +11,12 @@ from torch import Tensor
 
 from distil.evaluation.metrics import calibration_error
 from distil.functional.components import principal_components
-from distil.functional.herding import herding, least_distance, neighbor_width
+from distil.functional.herding import coverage, herding, least_distance, neighbor_width
 from distil.functional.scale import unit_rows
 from distil.functional.uncertainty import margin
 from distil.rng import Rng
 from distil.signals import Embedding, Labels, Logits, Probs, Signals
-from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
+from distil.strategies.base import Needs, Selection, Sets, Valued, picked
 from distil.strategies.parameters import choice, count, positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
@@ -38,7 +39,7 @@ _TEMPERATURES = [step / 10 for step in range(10, 201)]
 
 @register("maxherding")
 @dataclass(frozen=True)
-class MaxHerding(Strategy):
+class MaxHerding(Valued):
     """Query, one by one, the example that raises most how well the labeled set represents the pool.
 
     Bae, Noh and Sutherland 2024: greedy maximization of the generalized coverage sum_i max_{a labeled} k(x_i, a) with a Gaussian
@@ -76,10 +77,21 @@ class MaxHerding(Strategy):
         x, labeled = sets.pool[Embedding()], sets.labeled[Embedding()]
         return _herded(sets.pool, x, labeled, n, rng, width=self.width, candidates=self.candidates, weights=None)
 
+    def fixed(self, sets: Sets, n: int, rng: Rng) -> MaxHerding:
+        """The strategy with the width of these sets."""
+        x, labeled = sets.pool[Embedding()], sets.labeled[Embedding()]
+        return self if self.width is not None else replace(self, width=_width(x, labeled, n, rng))
+
+    def values(self, sets: Sets, picks: Sequence[Signals]) -> Tensor:
+        """The generalized coverage; ``width`` must be given."""
+        assert self.width is not None
+        each = [some[Embedding()] for some in picks]
+        return coverage(sets.pool[Embedding()], each, self.width, labeled=sets.labeled[Embedding()])
+
 
 @register("uherding")
 @dataclass(frozen=True)
-class UHerding(Strategy):
+class UHerding(Valued):
     """Query, one by one, the example that raises most how well the labeled set represents the uncertain part of the pool.
 
     Uncertainty herding (Bae, Oliveira and Sutherland 2025): ``MaxHerding`` in which every example counts by its uncertainty, 1
@@ -121,17 +133,41 @@ class UHerding(Strategy):
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The example of largest gain in weighted coverage first."""
-        x, labeled = sets.pool[Embedding()], sets.labeled[Embedding()]
+        x, labeled = self._rows(sets.pool), self._rows(sets.labeled)
         if self.form == "robust":
-            weights = (1 - margin(sets.pool[Probs()])).clamp_min(0)
+            weights = self._weights(sets, None)
             return _herded(sets.pool, x, labeled, n, rng, width=self.width, candidates=self.candidates, weights=weights)
-        temperature, logits = _temperature(sets.validation), sets.pool[Logits()]
-        weights = (1 - margin((logits / (temperature or 1)).softmax(1))).clamp_min(0)
-        x, labeled = unit_rows(x), unit_rows(labeled)
+        temperature = _temperature(sets.validation)
+        weights = self._weights(sets, temperature)
         width = least_distance(labeled) if self.width is None else self.width
         found = _herded(sets.pool, x, labeled, n, rng, width=width, candidates=self.candidates, weights=weights)
         missing = "temperature 1, as there is no validation set to fit it on; pass one (validation=, --validation)"
         return found.with_notes((missing if temperature is None else f"temperature {temperature:.3g}",))
+
+    def fixed(self, sets: Sets, n: int, rng: Rng) -> UHerding:
+        """The strategy with the width of these sets."""
+        if self.width is not None:
+            return self
+        x, labeled = self._rows(sets.pool), self._rows(sets.labeled)
+        width = _width(x, labeled, n, rng) if self.form == "robust" else least_distance(labeled)
+        return replace(self, width=width)
+
+    def values(self, sets: Sets, picks: Sequence[Signals]) -> Tensor:
+        """The weighted coverage, with weights as they are; ``width`` must be given."""
+        assert self.width is not None
+        weights = self._weights(sets, None if self.form == "robust" else _temperature(sets.validation))
+        each = [self._rows(some) for some in picks]
+        return coverage(self._rows(sets.pool), each, self.width, weights=weights, labeled=self._rows(sets.labeled))
+
+    def _rows(self, of: Signals) -> Tensor:
+        """The embeddings as the form compares them."""
+        return of[Embedding()] if self.form == "robust" else unit_rows(of[Embedding()])
+
+    def _weights(self, sets: Sets, temperature: float | None) -> Tensor:
+        """The uncertainty of each example of the pool."""
+        robust = self.form == "robust"
+        probs = sets.pool[Probs()] if robust else (sets.pool[Logits()] / (temperature or 1)).softmax(1)
+        return (1 - margin(probs)).clamp_min(0)
 
 
 def _temperature(validation: Signals) -> float | None:
@@ -162,16 +198,20 @@ def _herded(
     if x.shape[1] > _COMPONENTS and len(x) * min(most, len(x)) * x.shape[1] > _PRODUCTS:
         x, labeled, note = _shortened(x, labeled)
         notes.append(note)
-    if width is None:
-        everything = torch.cat([x, labeled.to(x.dtype)]) if len(labeled) else x
-        k = max(1, round(len(x) / (len(labeled) + n)))
-        width = neighbor_width(everything, k, random_rows(len(everything), _SAMPLE, rng.child("width")))
+    width = _width(x, labeled, n, rng) if width is None else width
     found = herding(x, n, width, weights=weights, labeled=labeled, candidates=rows)
     total = len(x) if weights is None or not bool(weights.any()) else float(weights.sum() / weights.max())
     reasons = sentences(
         "represents {:.2g} % of the pool that nothing labeled or picked represents", 100 * found.gains / total
     )
     return picked(pool, found.rows, reasons, notes=tuple(notes))
+
+
+def _width(x: Tensor, labeled: Tensor, n: int, rng: Rng) -> float:
+    """The median distance to the neighbor that ends the share of a labeled example."""
+    everything = torch.cat([x, labeled.to(x.dtype)]) if len(labeled) else x
+    k = max(1, round(len(x) / (len(labeled) + n)))
+    return neighbor_width(everything, k, random_rows(len(everything), _SAMPLE, rng.child("width")))
 
 
 def _shortened(x: Tensor, labeled: Tensor) -> tuple[Tensor, Tensor, str]:

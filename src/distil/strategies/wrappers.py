@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -18,13 +19,14 @@ from distil.strategies.base import (
     Sets,
     Shortlist,
     Strategy,
+    Valued,
     best_rows,
     picked,
     tie_keys,
 )
 from distil.strategies.diversity import CoreSet, KMeansSampling
 from distil.strategies.gradient import BADGE
-from distil.strategies.nested import from_groups, from_rows, needs_of, needs_with
+from distil.strategies.nested import from_groups, from_rows, needs_of, needs_with, places_of
 from distil.strategies.parameters import at_least, count
 from distil.strategies.registry import held, register
 from distil.strategies.uncertainty import MarginSampling
@@ -184,11 +186,15 @@ class GreeDi(Strategy):
 
     For a monotone submodular function, greedy picks in m parts and the best of the second round and of each part, the value is at
     least (1 - 1/e)^2 / min(m, n) of the optimum (theorem 4.1), and with random parts at least (1 - 1/e) / 2 of it in expectation
-    (Barbosa et al. 2015, theorem 2). Difference: strategies have no common value, so the second round is returned, without them.
+    (Barbosa et al. 2015, theorem 2). Both count the whole pool in every part. Difference: parts here count their own rows alone,
+    and the second round counts the candidates, so these factors are not promised. ``MaxHerding`` and ``UHerding`` have such a
+    value: the set of largest coverage of the whole pool is returned, so it is never worth less than the picks of any part (with
+    the width of the second round). Other strategies have no common value: their second round is returned, and nothing is promised.
+    A note says which holds.
 
     From a pool in shards (``distil select --shards``), every shard is a part, whatever ``parts`` is.
 
-    Cost: one selection of n in each part, and one from ``parts`` n examples.
+    Cost: one selection of n in each part, and one from ``parts`` n examples; with a value, O(N parts n D) to compare the sets.
 
     Attributes:
         of: The strategy: an object, a name, or an entry ``{"name": ..., "args": {...}}``.
@@ -209,9 +215,50 @@ class GreeDi(Strategy):
         parts = _parts(sets, self.parts, rng)
         budgets = torch.bincount(parts).clamp_max(n)
         found = from_groups(self.of, sets, parts, budgets, rng.child("parts"))
-        last = from_rows(self.of, sets, found.rows.sort().values, n, rng.child("candidates"))
-        note = f"picked among the {len(found.rows):,} examples that were chosen in {len(budgets):,} parts of the pool"
-        return last.with_notes((note,))
+        rows, again = found.rows.sort().values, rng.child("candidates")
+        candidates = replace(sets, pool=sets.pool.rows(rows))
+        of = self.of.fixed(candidates, n, again) if isinstance(self.of, Valued) else self.of
+        last = from_rows(of, sets, rows, n, again)
+        note = f"picked among the {len(rows):,} examples that were chosen in {len(budgets):,} parts of the pool"
+        if not isinstance(of, Valued):
+            return last.with_notes((note, unbounded(of)))
+        second = rows[places_of(last.ids, candidates.pool.ids)]
+        first = [found.rows[parts[found.rows] == part] for part in range(len(budgets))]
+        values = of.values(sets, [sets.pool.rows(each) for each in (second, *first)])
+        best, reasons = best_of(
+            values, second, last.reasons or (), first, dict(zip(found.rows.tolist(), found.reasons, strict=True))
+        )
+        return picked(sets.pool, best, reasons, notes=(note, NEVER_LESS, *last.notes))
+
+
+NEVER_LESS = "they cover the whole pool at least as well as the picks of any single part"
+
+
+def unbounded(of: Strategy) -> str:
+    """The note on two rounds of a strategy without a value."""
+    name = type(of).__name__
+    return f"the guarantee of GreeDi does not hold: {name} has no value by which to compare them with the picks of each part"
+
+
+def best_of(
+    values: Tensor, second: Tensor, reasons: Sequence[str], parts: Sequence[Tensor], part_reasons: Mapping[int, str]
+) -> tuple[Tensor, tuple[str, ...]]:
+    """The set of largest value among the second round and the picks of each part, the first of equals, with its reasons.
+
+    Args:
+        values: The values of the second round and of each part, (1 + parts,).
+        second: The picks of the second round, (n,).
+        reasons: Their reasons.
+        parts: The picks of each part; where they are fewer than n, those of the second round fill them up.
+        part_reasons: Pick of a part -> its reason.
+    """
+    why, given = dict(zip(second.tolist(), reasons, strict=True)), values.tolist()
+    best = max(range(len(given)), key=given.__getitem__)
+    if best:
+        own = parts[best - 1]
+        why |= {row: part_reasons[row] for row in own.tolist()}
+        second = torch.cat([own, second[~torch.isin(second, own)]])[: len(second)]
+    return second, tuple(why[row] for row in second.tolist())
 
 
 def _shuffled(sets: Sets, rng: Rng) -> Tensor:
