@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from distil.errors import InvalidInput, as_share, finite_number, nearest, whole_number
+from distil.strategies import STRATEGIES
 
 
 def test_whole_numbers_of_every_type_become_ints(case):
@@ -57,4 +58,6 @@ def test_shares_and_finite_numbers(case):
 
 def test_the_nearest_name():
     assert nearest("radious", ["radius", "seed"]) == "; did you mean 'radius'?"
+    assert nearest("margin", STRATEGIES) == "; did you mean 'margin_sampling'?"
+    assert nearest("bald", STRATEGIES) == "; did you mean 'bald_dropout'?"
     assert nearest("xyz", ["radius", "seed"]) == ""

@@ -73,12 +73,18 @@ class DistilWarning(UserWarning):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message that suggests the known name closest in spelling; empty when none is close.
+    """The end of an error message that suggests a known name: the shortest that begins so, or else the closest in spelling.
+
+    It is empty when no name is close.
 
     >>> nearest("entropy_samplng", ["badge", "entropy_sampling"])
     "; did you mean 'entropy_sampling'?"
+    >>> nearest("margin", ["margin_sampling_dropout", "margin_sampling", "maxherding"])
+    "; did you mean 'margin_sampling'?"
     """
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    names = list(known)
+    begun = [each for each in names if each.startswith(name)] if len(name) > 2 else []
+    close = sorted(begun, key=len)[:1] or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

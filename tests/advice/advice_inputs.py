@@ -211,7 +211,7 @@ FILES = [
         PHONE,
     ),
     (
-        "(byte 2); save it as UTF-8",
+        "(byte 2); pass a JSON file, saved as UTF-8",
         ["run", "latin.json"],
         lambda: Path("latin.json").write_bytes(Path("c.json").read_bytes()),
         ["run", "latin.json"],

@@ -21,7 +21,10 @@ def test_files_that_are_no_configuration(case, tmp_path):
         (b"", "a.json cannot be read as JSON: it is empty"),
         (b" \n\t", "a.json cannot be read as JSON: it is empty"),
         (b"\xef\xbb\xbf", "a.json cannot be read as JSON: it is empty"),
-        (TEXT.encode("utf-16"), "a.json cannot be read: it is not UTF-8 text (byte 0); save it as UTF-8"),
+        (
+            TEXT.encode("utf-16"),
+            "a.json cannot be read: it is not UTF-8 text (byte 0); pass a JSON file, saved as UTF-8",
+        ),
         (TEXT.encode("utf-16-le"), "a.json cannot be read as JSON"),
         (TEXT.encode("utf-32"), "a.json cannot be read: it is not UTF-8 text"),
         (TEXT[:-3].encode(), "a.json cannot be read as JSON"),

@@ -78,7 +78,7 @@ def _object_in(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; pass a JSON file") from None
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{path} cannot be read: it is not UTF-8 text (byte {error.start}); save it as UTF-8"
+            f"{path} cannot be read: it is not UTF-8 text (byte {error.start}); pass a JSON file, saved as UTF-8"
         ) from None
     except ValueError as error:
         raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
