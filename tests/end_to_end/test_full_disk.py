@@ -140,7 +140,7 @@ def is_json(text: str) -> bool:
 def faults_of(done: dict, start: dict[str, str], left: dict[str, str], end: dict[str, str]) -> list[str]:
     """What is wrong with what a command said, and with the files that it left, those in which it keeps its own state apart."""
     found = []
-    line = r"distil: \S+:? .*again.*\n"
+    line = r"(distil: warning: .*\n)?distil: (?!warning)\S+:? .*again.*\n"
     if done["code"] and (done["code"] != 1 or not re.fullmatch(line, done["err"]) or ".tmp" in done["err"]):
         found.append(f"said {done}")
     if not done["code"] and left != end:
@@ -204,6 +204,15 @@ def filled(name: str) -> Callable[[Path], None]:
     return fill
 
 
+def interrupted(work: Path) -> None:
+    """Leave of a finished run the first half of its record, and no results."""
+    record = work / "out" / "margin_sampling" / "0" / "events.jsonl"
+    lines = record.read_text().splitlines(keepends=True)
+    record.write_text("".join(lines[: len(lines) // 2]))
+    for name in ("results.csv", "results.md"):
+        (work / "out" / name).unlink()
+
+
 CHAINS = {
     "files": [
         images,
@@ -218,7 +227,13 @@ CHAINS = {
         "finish --probs p.npy --classes x,y --labels random.csv --error .4 --confidence .6 --out all.csv --rest rest.csv",
         "forecast curve.csv --out forecast.csv",
     ],
-    "experiment": [arrays, "run config.json --output out --no-progress", "report out"],
+    "experiment": [
+        arrays,
+        "run config.json --output out --no-progress",
+        interrupted,
+        "resume out --no-progress",
+        "report out",
+    ],
     "project": [
         texts,
         "project create p --classes x,y",
