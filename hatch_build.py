@@ -1,9 +1,9 @@
 """What every build adds: the addresses of the project, its README, and a software bill of materials.
 
-The addresses are those of the repository from which a hosted build runs, so that no fork and no move makes them wrong. With them, the
-links and pictures of the README work on PyPI too, where paths lead nowhere. The bill is
-``.dist-info/sboms/distil.cdx.json`` in the wheel, as PEP 770 and CycloneDX 1.6 define it. distil bundles no code of others, so the
-bill has the package itself and the dependencies that its metadata declares.
+The addresses are those of the repository from which a hosted build runs, so that no fork and no move makes them wrong. With them,
+the links and pictures of the README work on PyPI too, where paths lead nowhere. The bill is ``.dist-info/sboms/distil.cdx.json`` in
+the wheel, as PEP 770 and CycloneDX 1.6 define it. distil bundles no code of others, so the bill has the package itself and the
+dependencies that its metadata declares.
 """
 
 from __future__ import annotations
