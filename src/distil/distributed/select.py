@@ -28,12 +28,13 @@ from distil.data.ids import ListedIds
 from distil.data.shards import MANIFEST, Manifest, read_manifest
 from distil.distributed.crew import Actor, Crew, Traffic
 from distil.distributed.shards import Candidates, Opened, Part, Shard, arrays_opened, joined
-from distil.errors import InvalidInput, MissingSignal
+from distil.errors import InvalidInput, MissingSignal, counted
 from distil.functional.centers import FarthestFirst, seeded
 from distil.functional.features import Features, vanish
 from distil.functional.logistic_regression import scale_of
 from distil.functional.scale import times_two_to
 from distil.functional.weighted_rows import CANONICAL_BLOCK, Found, Shares, Weighted
+from distil.measuring.source import arguments_of
 from distil.rng import Rng
 from distil.selection.arguments import as_count, with_class_names
 from distil.selection.checked import checked_selection
@@ -181,7 +182,8 @@ def _form_of(strategy: Strategy) -> _Form | None:
         return _badge
     if type(strategy) is GreeDi:
         return _two_rounds if _reads_pool(strategy.needs) else None
-    scores = isinstance(strategy, ScoreStrategy) and strategy.needs.pool
+    read = arguments_of(strategy.needs.pool)  # none for attacks on a model; the tokens of an example are in no shard
+    scores = isinstance(strategy, ScoreStrategy) and read and "offsets" not in read
     return _by_score if scores and not any(getattr(strategy.needs, role) for role in ROLES if role != "pool") else None
 
 
@@ -314,7 +316,7 @@ def _two_rounds(crew: Crew, opened: list[Opened], strategy: GreeDi, n: int, rng:
     of = strategy.of.fixed(sets, n, again) if isinstance(strategy.of, Valued) else strategy.of
     last = checked_selection(from_rows(of, sets, torch.arange(len(pool)), n, again), of, pool.ids, n)
     at, reasons = order[places_of(last.ids, pool.ids)], last.reasons or ("",) * n
-    note = f"picked among the {len(pool):,} examples that were chosen in {len(found):,} shards of the pool"
+    note = f"picked among the {len(pool):,} examples that were chosen in {counted(len(found), 'shard')} of the pool"
     bound = NEVER_LESS if isinstance(of, Valued) else unbounded(of)
     if isinstance(of, Valued):
         picks = [table.rows(at), *(table for table, *_ in found)]
