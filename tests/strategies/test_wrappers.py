@@ -255,3 +255,10 @@ def test_anchors_find_more_of_a_rare_class_than_margins_do():
     given = {"probs": probs, "embeddings": x, "labeled": [0, 100, 200], "labels": [1, 0, 0]}
     rare = [sum(i < 60 for i in select_from(each, 40, **given)) for each in (Anchors(), MarginSampling())]
     assert rare[0] > 6 > 3 > rare[1]
+
+
+def test_two_rounds_of_scores_are_the_best_of_all():
+    probs = torch.rand(200, 3, generator=torch.Generator().manual_seed(0)).softmax(1)
+    found = select_from(GreeDi(of=MarginSampling()), 9, probs=probs)
+    assert set(found.tolist()) == set(select_from(MarginSampling(), 9, probs=probs).tolist())
+    assert not any("guarantee" in note for note in found.notes)

@@ -48,7 +48,7 @@ from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets,
 from distil.strategies.diversity import CoreSet, farthest_first
 from distil.strategies.gradient import BADGE
 from distil.strategies.nested import from_rows, places_of
-from distil.strategies.wrappers import NEVER_LESS, GreeDi, best_of, unbounded
+from distil.strategies.wrappers import GreeDi, best_of, compared
 from distil.system.executor import Executor
 from distil.system.runtime import Runtime
 from distil.tasks import Task
@@ -317,14 +317,13 @@ def _two_rounds(crew: Crew, opened: list[Opened], strategy: GreeDi, n: int, rng:
     last = checked_selection(from_rows(of, sets, torch.arange(len(pool)), n, again), of, pool.ids, n)
     at, reasons = order[places_of(last.ids, pool.ids)], last.reasons or ("",) * n
     note = f"picked among the {len(pool):,} examples that were chosen in {counted(len(found), 'shard')} of the pool"
-    bound = NEVER_LESS if isinstance(of, Valued) else unbounded(of)
     if isinstance(of, Valued):
         picks = [table.rows(at), *(table for table, *_ in found)]
         values = torch.stack(crew.ask_all(Shard.values, of, labeled, picks)).sum(0)
         first = torch.arange(len(table)).split([len(rows) for _, rows, _ in found])
         at, reasons = best_of(values, at, reasons, first, dict(enumerate(why for *_, each in found for why in each)))
     places = list(zip(numbers[at].tolist(), torch.cat([rows for _, rows, _ in found])[at].tolist(), strict=True))
-    return _Pick(places, reasons, last.scores, (*last.notes, note, bound))
+    return _Pick(places, reasons, last.scores, (*last.notes, note, *compared(of)))
 
 
 # ------------------------------------------------------------------------------------------------- features, at one scale

@@ -33,7 +33,7 @@ from distil.selection.ids import Ids, split_pair
 from distil.selection.known_classes import known_outputs
 from distil.selection.pool import Pool
 from distil.selection.select import select
-from distil.selection.state import KEYS, check_weights, checked_number, checked_pool, state_of
+from distil.selection.state import check_weights, checked_number, checked_pool, state_of
 from distil.signals import LabelProbs, Probs
 from distil.strategies.auto import settled
 from distil.strategies.base import Needs, Selection, Strategy
@@ -516,10 +516,6 @@ class Learner:
         Raises:
             InvalidInput: The state belongs to other examples, classes or another model; the learner is then unchanged.
         """
-        if not isinstance(state, Mapping) or set(state) != set(KEYS):
-            raise InvalidInput(
-                f"expected the state_dict() of a Learner, a dict of {', '.join(KEYS)}; got {_described(state)}"
-            )
         pool = checked_pool(state, self._ids, self.pool, self._classes)
         round_, queries = checked_number(state, "round"), checked_number(state, "queries")
         check_weights(self.module, state["module"])
@@ -574,10 +570,6 @@ class Learner:
             self.module = self._built(self._build)
         else:
             self.module = shrunk(self.module, self._built(self._build))
-
-
-def _described(state: object) -> str:
-    return f"a dict of {list(state)}" if isinstance(state, Mapping) else type(state).__name__
 
 
 def _takes_columns(network: Network | None) -> bool:

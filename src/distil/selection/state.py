@@ -13,7 +13,7 @@ from distil.errors import InvalidInput, whole_number
 from distil.selection.ids import IdReader
 from distil.selection.pool import ASKED, LABELED, SKIPPED, Pool
 
-KEYS = ("pool", "round", "queries", "module", "names", "classes", "items")
+_KEYS = ("pool", "round", "queries", "module", "names", "classes", "items")
 
 _OTHER_ITEMS = 1e-4  # relative difference of fingerprints; embeddings that are computed again differ by about 1e-5
 
@@ -37,14 +37,15 @@ def checked_pool(
     """The state of the pool in ``state``, with each item at the position that it has in ``pool``.
 
     Args:
-        state: A state with the entries of ``state_of``.
+        state: What should be the state of a learner.
         reader: The reader of this pool's ids.
         pool: This pool: items that are not in the state keep the state that they have in it.
         classes: This learner's names of the classes.
 
     Raises:
-        InvalidInput: The state belongs to other items or classes; the message names one.
+        InvalidInput: It is no state, or belongs to other items or classes; the message names one.
     """
+    _check_form(state)
     _check_classes(state["classes"], classes)
     kept, names = state["pool"], state["names"]
     if not isinstance(kept, Mapping) or not all(isinstance(kept.get(key), Tensor) for key in ("states", "labels")):
@@ -73,6 +74,12 @@ def checked_pool(
     for key, values in own.items():
         values[rows[rows >= 0]] = kept[key][rows >= 0]
     return own
+
+
+def _check_form(state: object) -> None:
+    if not isinstance(state, Mapping) or set(state) != set(_KEYS):
+        got = f"a dict of {list(state)}" if isinstance(state, Mapping) else type(state).__name__
+        raise InvalidInput(f"expected the state_dict() of a Learner, a dict of {', '.join(_KEYS)}; got {got}")
 
 
 def checked_number(state: Mapping[str, Any], key: str) -> int:

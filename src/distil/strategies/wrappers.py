@@ -189,8 +189,8 @@ class GreeDi(Strategy):
     (Barbosa et al. 2015, theorem 2). Both count the whole pool in every part. Difference: parts here count their own rows alone,
     and the second round counts the candidates, so these factors are not promised. ``MaxHerding`` and ``UHerding`` have such a
     value: the set of largest coverage of the whole pool is returned, so it is never worth less than the picks of any part (with
-    the width of the second round). Other strategies have no common value: their second round is returned, and nothing is promised.
-    A note says which holds.
+    the width of the second round). Of strategies that score, the picks are the best of all. Others have no common value: their
+    second round is returned, and nothing is promised. A note says which holds.
 
     From a pool in shards (``distil select --shards``), every shard is a part, whatever ``parts`` is.
 
@@ -221,23 +221,24 @@ class GreeDi(Strategy):
         last = from_rows(of, sets, rows, n, again)
         note = f"picked among the {len(rows):,} examples that were chosen in {len(budgets):,} parts of the pool"
         if not isinstance(of, Valued):
-            return last.with_notes((note, unbounded(of)))
+            return last.with_notes((note, *compared(of)))
         second = rows[places_of(last.ids, candidates.pool.ids)]
         first = [found.rows[parts[found.rows] == part] for part in range(len(budgets))]
         values = of.values(sets, [sets.pool.rows(each) for each in (second, *first)])
         best, reasons = best_of(
             values, second, last.reasons or (), first, dict(zip(found.rows.tolist(), found.reasons, strict=True))
         )
-        return picked(sets.pool, best, reasons, notes=(note, NEVER_LESS, *last.notes))
+        return picked(sets.pool, best, reasons, notes=(note, *compared(of), *last.notes))
 
 
-NEVER_LESS = "they cover the whole pool at least as well as the picks of any single part"
-
-
-def unbounded(of: Strategy) -> str:
-    """The note on two rounds of a strategy without a value."""
-    name = type(of).__name__
-    return f"the guarantee of GreeDi does not hold: {name} has no value by which to compare them with the picks of each part"
+def compared(of: Strategy) -> tuple[str, ...]:
+    """The note on how two rounds of a strategy compare with the picks of each part; none for scores, whose best they are."""
+    if isinstance(of, Valued):
+        return ("they cover the whole pool at least as well as the picks of any single part",)
+    if isinstance(of, ScoreStrategy):
+        return ()
+    lack = f"{type(of).__name__} has no value by which to compare them with the picks of each part"
+    return (f"the guarantee of GreeDi does not hold: {lack}",)
 
 
 def best_of(
