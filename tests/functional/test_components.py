@@ -16,7 +16,8 @@ def test_distances_and_variance_are_those_of_the_singular_value_decomposition(mo
     center = x.mean(0).numpy()
     _, values, axes = np.linalg.svd(x.numpy() - center)
     for k in (1, 3, 6):
-        (rows, others), share = principal_components(x, k, other)
+        found = principal_components(x, k)
+        rows, others, share = found.of(x), found.of(other), found.share
         assert rows.shape == (50, k)
         both = [(part.numpy() - center) @ axes[:k].T for part in (x, other)]
         np.testing.assert_allclose(cdist(rows, rows), cdist(both[0], both[0]), atol=1e-9)
@@ -26,10 +27,10 @@ def test_distances_and_variance_are_those_of_the_singular_value_decomposition(mo
 
 def test_any_scale_and_equal_rows():
     x = torch.randn(20, 4, generator=torch.Generator().manual_seed(1))
-    (rows,), share = principal_components(x, 2)
-    (large,), same = principal_components(2.0**100 * x, 2)
-    assert torch.equal(large, 2.0**100 * rows)
-    assert share == same
-    (flat,), whole = principal_components(torch.full((5, 3), 7.0), 2)
-    assert whole == 1
-    assert not flat.any()
+    rows, share = principal_components(x, 2).of(x), principal_components(x, 2).share
+    large = principal_components(2.0**100 * x, 2)
+    assert torch.equal(large.of(2.0**100 * x), 2.0**100 * rows)
+    assert share == large.share
+    flat = principal_components(torch.full((5, 3), 7.0), 2)
+    assert flat.share == 1
+    assert not flat.of(torch.full((5, 3), 7.0)).any()

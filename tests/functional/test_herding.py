@@ -6,7 +6,8 @@ import torch
 from scipy.spatial.distance import cdist, pdist
 
 from distil.errors import InvalidInput
-from distil.functional import similarity
+from distil.functional import herding as module
+from distil.functional import weighted_rows
 from distil.functional.herding import coverage, herding, least_distance, neighbor_width
 
 
@@ -97,11 +98,14 @@ def test_any_scale_gives_the_same_rows():
 
 def test_matrices_that_do_not_fit_give_the_same_rows(monkeypatch):
     x, weights, labeled = rows(200), torch.rand(200, generator=torch.Generator().manual_seed(1)), rows(7, seed=3)
+    monkeypatch.setattr(weighted_rows, "CANONICAL_BLOCK", 16)
     expected = herding(x, 30, 0.7, weights=weights, labeled=labeled)
-    monkeypatch.setattr(similarity.Similarity, "store", lambda self: None)
-    found = herding(x, 30, 0.7, weights=weights, labeled=labeled)
-    assert found.rows.tolist() == expected.rows.tolist()
-    assert found.gains.tolist() == pytest.approx(expected.gains.tolist(), rel=1e-6)
+    monkeypatch.setattr(module, "_AT_ONCE", 7)
+    for memory in (0, 4 * 200 * 90):  # of no block, and of five of thirteen
+        monkeypatch.setattr(module, "MEMORY", memory)
+        found = herding(x, 30, 0.7, weights=weights, labeled=labeled)
+        assert found.rows.tolist() == expected.rows.tolist()
+        assert found.gains.tolist() == pytest.approx(expected.gains.tolist(), rel=1e-12)
 
 
 def test_picks_go_on_once_everything_is_represented():

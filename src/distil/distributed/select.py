@@ -27,6 +27,7 @@ from distil.data.embedded_files import check_one_model
 from distil.data.ids import ListedIds
 from distil.data.shards import MANIFEST, Manifest, read_manifest
 from distil.distributed.crew import Actor, Crew, Traffic
+from distil.distributed.herding import RowsInShards
 from distil.distributed.shards import Candidates, Opened, Part, Shard, arrays_opened, joined
 from distil.errors import InvalidInput, MissingSignal, counted
 from distil.functional.centers import FarthestFirst, seeded
@@ -42,11 +43,13 @@ from distil.selection.from_files import file_labels
 from distil.selection.leaders import joined as joined_tables
 from distil.selection.request import Picks
 from distil.selection.trained_head import OUTPUTS, HeadLabels, for_arrays, head_labels, lacks_only_outputs
+from distil.signals import EMPTY
 from distil.strategies import STRATEGIES
 from distil.strategies.auto import Auto, Facts, rule
 from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy, Valued, best_rows, tie_keys
 from distil.strategies.diversity import CoreSet, farthest_first
 from distil.strategies.gradient import BADGE
+from distil.strategies.herding import Herding, MaxHerding, UHerding
 from distil.strategies.nested import from_rows, places_of
 from distil.strategies.wrappers import GreeDi, best_of, compared
 from distil.system.executor import Executor
@@ -180,6 +183,8 @@ def _form_of(strategy: Strategy) -> _Form | None:
         return _core_set
     if type(strategy) is BADGE:
         return _badge
+    if type(strategy) in (MaxHerding, UHerding):
+        return _herding
     if type(strategy) is GreeDi:
         return _two_rounds if _reads_pool(strategy.needs) else None
     read = arguments_of(strategy.needs.pool)  # none for attacks on a model; the tokens of an example are in no shard
@@ -280,6 +285,19 @@ def _by_shard(places: Sequence[tuple[int, int]]) -> dict[int, list[int]]:
     for number, row in places:
         found.setdefault(number, []).append(row)
     return found
+
+
+# --------------------------------------------------------------------------------------------------------------- herding
+
+
+def _herding(crew: Crew, opened: list[Opened], strategy: Herding, n: int, rng: Rng) -> _Pick:
+    """Picks by generalized coverage."""
+    labeled = joined_tables(crew.ask_all(Shard.known))
+    crew.members = [number for number, each in enumerate(opened) if each.size]
+    rows = RowsInShards(crew, sum(each.size for each in opened))
+    found = strategy.picks(rows, strategy.known(labeled, rng), n)
+    places = [rows.places[place] for place in found.places.tolist()]
+    return _Pick(places, found.reasons, notes=(*strategy.said(EMPTY), *found.notes))
 
 
 # ---------------------------------------------------------------------------------------------------------------- scores

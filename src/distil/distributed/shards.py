@@ -18,7 +18,9 @@ from distil.data.shards import read_manifest
 from distil.errors import InvalidInput
 from distil.functional.centers import FarthestFirst, near_largest_norms
 from distil.functional.features import EXACT_TIE, Dense, Features, Outer, vanish
+from distil.functional.herding import RepresentedRows
 from distil.functional.logistic_regression import BlockSums, block_sums
+from distil.functional.similarity import MEMORY
 from distil.functional.weighted_rows import Found, Shares, WeightedRows, canonical_blocks
 from distil.measuring.source import ArraySource, arguments_of
 from distil.rng import Rng
@@ -26,8 +28,9 @@ from distil.selection.arguments import check_unlabeled
 from distil.selection.checked import checked_scores, checked_selection
 from distil.selection.leaders import Leaders
 from distil.selection.trained_head import head_outputs
-from distil.signals import Signals
+from distil.signals import EMPTY, Signals
 from distil.strategies.base import ScoreStrategy, Sets, Strategy, Valued, tie_keys
+from distil.strategies.herding import Herding
 from distil.strategies.nested import from_rows, places_of
 from distil.strategies.wrappers import GreeDi
 from distil.system.runtime import Runtime
@@ -113,6 +116,19 @@ class Candidates(NamedTuple):
     everything: bool
 
 
+@dataclass(frozen=True)
+class Picks:
+    """What represents the rows of a shard in herding, besides labeled ones. A request carries all of it, so none is lost.
+
+    Attributes:
+        times_forgotten: How many times all that did so before was forgotten, the labeled rows too.
+        candidates: The candidates that were picked since then.
+    """
+
+    times_forgotten: int
+    candidates: list[int]
+
+
 class Shard:
     """The rows of one part of a pool, numbered from 0 in the order of their ids.
 
@@ -136,6 +152,7 @@ class Shard:
         self._free = self._may_be_chosen()
         self._runtime = runtime
         self.rng = Rng(part.seed)
+        self._represents = Picks(0, [])
 
     def _listed(self, ids: ListedIds) -> dict[int, int]:
         """Place in a list of ids -> row in this part, for those that are here."""
@@ -325,6 +342,25 @@ class Shard:
         x = self.x[rows]
         assert isinstance(x, Dense)
         return Candidates(rows, self.keys[rows], x, self._search.bounds[rows], outside, everything)
+
+    # ------------------------------------------------------------------------------------------------------------- herding
+
+    @cached_property
+    def represented(self) -> RepresentedRows:
+        """The rows, as herding reads them."""
+        by, table = self.part.strategy, self._table(self._free, copied=False)
+        assert isinstance(by, Herding)
+        pool = replace(table, ids=table.ids + self.part.start)
+        return by.represented(pool, EMPTY, self.rng, memory=min(MEMORY, self.part.memory))
+
+    def represent(self, picks: Picks) -> None:
+        """Let the picks that are new here represent the rows."""
+        if picks.times_forgotten > self._represents.times_forgotten:
+            self.represented.forget()
+            self._represents = Picks(picks.times_forgotten, [])
+        for candidate in picks.candidates[len(self._represents.candidates) :]:
+            self.represented.include(candidate)
+            self._represents.candidates.append(candidate)
 
     # ------------------------------------------------------------------------------------------------------------- weights
 

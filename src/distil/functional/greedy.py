@@ -187,8 +187,8 @@ def _greedy(objective: Objective, n: int, chooser: _Chooser) -> RowsWithGains:
             objective.clear()
             chooser.forget()
             cleared = True
-            row, _ = _first(objective, left) or chooser.choose(left)
-        objective.add(row)
+            row, gain = _first(objective, left) or chooser.choose(left)
+        objective.add(row, gain)
         left[row] = False
         rows.append(row)
         gains.append(0.0 if cleared else gain)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.functional.features import BLOCK_BYTES, Dense
+from distil.functional.components import Components
+from distil.functional.features import BLOCK_BYTES, Dense, Features
 from distil.functional.gains import RowsWithGains
 from distil.functional.greedy import lazy_greedy
-from distil.functional.scale import number_times_two_to, to_unit
-from distil.functional.similarity import Similarity, rbf
-from distil.functional.submodular import FacilityLocation
+from distil.functional.scale import number_times_two_to, to_unit, unit_rows
+from distil.functional.similarity import MEMORY, RBF, center_of, rbf
+from distil.functional.submodular import ROUNDING, Objective
+from distil.functional.weighted_rows import canonical_blocks
+
+# Candidates that are compared with a block of rows at once.
+_AT_ONCE = 256
 
 
 def herding(
@@ -39,7 +47,7 @@ def herding(
         weights: How much it counts that a row is represented, (N,), finite and not negative, in any unit; default: the same for
             each. Weights that are all 0 count as equal.
         labeled: Rows that are labeled already, (M, D); default: none.
-        candidates: Distinct rows that may be picked, (R,), in ascending order; default: all.
+        candidates: Distinct rows that may be picked, (R,), the first of equals first; default: all.
 
     Returns:
         ``n`` rows in pick order and what each added to the coverage, in units of the largest weight. When every row is
@@ -49,19 +57,313 @@ def herding(
         InvalidInput: ``n``, ``width`` or ``weights`` is out of range.
 
     Cost: O(N (R + M) D) time, then O(N) for some tens of candidates a pick; N R similarities in memory if they fit into 400 MB,
-    otherwise blocks.
+    otherwise blocks, and the rows are compared with candidates again.
 
     >>> herding(torch.tensor([[0.0], [0.1], [0.2], [5.0]]), 2, 1.0).rows.tolist()
     [1, 3]
     """
+    candidates = torch.arange(len(x), device=x.device) if candidates is None else candidates
+    rows = RepresentedRows(Dense(x), weights=weights, memory=MEMORY)
+    labeled = x[:0] if labeled is None else labeled
+    e = max(rows.exponent(), *Dense(labeled).exponents()) if len(labeled) else rows.exponent()
+    low, high = rows.weight_range()
+    rows.begin(Comparison(gaussian(x, width, e)), x[candidates], labeled, high if low < high else None)
+    found = lazy_greedy(Coverage(rows, len(candidates), x.device), n)
+    return RowsWithGains(candidates[found.rows], found.gains)
+
+
+def gaussian(rows: Tensor, width: float, e: int) -> RBF:
+    """The kernel exp(-d^2 / width^2) for a pool.
+
+    Args:
+        rows: Some rows of the pool, (S, D), near whose mean distances lose few digits.
+        width: Its width, above 0, in the unit of the rows.
+        e: Rows are compared at 2^-e times their scale.
+
+    Raises:
+        InvalidInput: ``width`` is out of range.
+    """
     if not width > 0:
         raise InvalidInput(f"width must be above 0, got {width}")
-    (x, labeled), e = to_unit(x, x[:0] if labeled is None else labeled)
-    kernel = rbf(Dense(x), _gamma(width, e))
-    similarity = Similarity(Dense(x), kernel, rows=candidates)
-    covered = _covered(similarity, labeled) if len(labeled) else None
-    found = lazy_greedy(FacilityLocation(similarity, weights=_relative(weights), covered=covered), n)
-    return found if candidates is None else RowsWithGains(candidates[found.rows], found.gains)
+    return RBF(_gamma(width, e), center_of(Dense(rows)), (e,) if e else ())
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """How rows are compared.
+
+    Attributes:
+        kernel: The kernel, of the rows, or of their components.
+        components: Principal components that take the place of the rows; None: they are compared as they are.
+    """
+
+    kernel: RBF
+    components: Components | None = None
+
+    def prepare(self, rows: Tensor) -> Features:
+        """Rows (B, D) in the form that the kernel compares."""
+        return self.kernel.prepare(Dense(rows if self.components is None else self.components.of(rows)))
+
+
+class Represented(ABC):
+    """N rows, in one place or in several, each with its similarity to the most similar of the rows that represent it.
+
+    Rows have keys, by which the first of equal candidates is picked.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def first(self, n: int) -> Tensor:
+        """The rows of the n smallest keys in the order of these, (n, D)."""
+
+    @abstractmethod
+    def exponent(self) -> int:
+        """The power of two that the largest number of the rows is near; 0 where that is near 1."""
+
+    @abstractmethod
+    def weight_range(self) -> tuple[float, float]:
+        """The smallest and the largest weight of a row; equal where there are no weights."""
+
+    @abstractmethod
+    def begin(self, comparison: Comparison, candidates: Tensor, labeled: Tensor, unit: float | None) -> Tensor:
+        """Begin with the labeled rows; the sums of the weights of each block, (blocks,) float64.
+
+        Args:
+            comparison: How rows are compared.
+            candidates: The rows that may be picked, (R, D).
+            labeled: The rows that represent others from the start, (M, D).
+            unit: The unit of the weights; None: each row counts as 1.
+        """
+
+    @abstractmethod
+    def gains(self, candidates: Tensor) -> Tensor:
+        """What each of these candidates (B,) would add to the coverage of each block, (blocks, B) float64."""
+
+    @abstractmethod
+    def include(self, candidate: int) -> None:
+        """Let a candidate represent rows."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Let nothing represent the rows."""
+
+
+@dataclass(eq=False)
+class _Block:
+    """Rows of one canonical block.
+
+    Attributes:
+        rows: The rows, ascending by id.
+        best: The similarity of each to the most similar row that represents it, (B,) float32.
+        weights: Their weights, (B,) float32; None: 1 each.
+        similar: Their similarities to all candidates, (R, B) float32; None: they are computed whenever they are used.
+    """
+
+    rows: Tensor | slice
+    best: Tensor
+    weights: Tensor | None = None
+    similar: Tensor | None = None
+
+
+class RepresentedRows(Represented):
+    """Rows in one place.
+
+    Similarities are computed in float64 for the rows of one block of 4,096 ids at a time, and stored in float32; sums run over the
+    rows of a block in the order of their ids. So neither depends on where the rows are.
+
+    Args:
+        x: The rows.
+        ids: Their ids, (N,); None: 0, 1, ..., N - 1.
+        keys: Their keys, (N,), distinct; None: their ids.
+        weights: How much it counts that a row is represented, (N,), finite and not negative; None: 1 each.
+        unit_length: Whether rows are scaled to length 1 first.
+        memory: Bytes of similarities that may be kept.
+        column: Makes the array that principal components are kept in, from its shape and ``dtype``.
+
+    Attributes:
+        keys: The keys.
+
+    Raises:
+        InvalidInput: ``weights`` are out of range.
+    """
+
+    def __init__(
+        self,
+        x: Features,
+        *,
+        ids: Tensor | None = None,
+        keys: Tensor | None = None,
+        weights: Tensor | None = None,
+        unit_length: bool = False,
+        memory: int = MEMORY,
+        column: Callable[..., Tensor] = torch.empty,
+    ) -> None:
+        if weights is not None and len(weights):
+            low, high = float(weights.min()), float(weights.max())
+            if not (low >= 0 and high < float("inf")):
+                raise InvalidInput(f"weights must be finite and at least 0, got numbers from {low} to {high}")
+        self._x = x
+        self._ids = torch.arange(len(x)) if ids is None else ids
+        self.keys = self._ids if keys is None else keys
+        self._weights = weights
+        self._unit_length = unit_length
+        self._memory = memory
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def first_rows(self, n: int) -> Tensor:
+        """The numbers of the rows of the n smallest keys, in the order of these."""
+        return self.keys.topk(n, largest=False).indices
+
+    def first(self, n: int) -> Tensor:
+        """See ``Represented.first``."""
+        return self.read(self.first_rows(n))
+
+    def read(self, rows: Tensor | slice) -> Tensor:
+        """Rows as they are given, or of unit length."""
+        found = self._x[rows].dense()
+        return unit_rows(found) if self._unit_length else found
+
+    def exponent(self) -> int:
+        """See ``Represented.exponent``."""
+        return 0 if self._unit_length or not len(self) else self._x.exponents()[0]
+
+    def weight_range(self) -> tuple[float, float]:
+        """See ``Represented.weight_range``."""
+        if self._weights is None or not len(self):
+            return 1.0, 1.0
+        return float(self._weights.min()), float(self._weights.max())
+
+    def begin(self, comparison: Comparison, candidates: Tensor, labeled: Tensor, unit: float | None) -> Tensor:
+        """See ``Represented.begin``."""
+        self._comparison, self._points = comparison, comparison.prepare(candidates)
+        self._blocks = [
+            _Block(rows, candidates.new_zeros(_size(rows), dtype=torch.float32)) for rows in self._divided()
+        ]
+        if self._weights is not None and unit is not None:
+            for block in self._blocks:
+                block.weights = (self._weights[block.rows].double() / unit).float()
+        self._keep()
+        if len(labeled):
+            known = comparison.prepare(labeled)
+            for block in self._blocks:
+                block.best = self._nearest(block, known)
+        sums = [
+            torch.tensor(float(len(block.best))) if block.weights is None else block.weights.double().sum()
+            for block in self._blocks
+        ]
+        return torch.tensor([float(each) for each in sums], dtype=torch.float64)
+
+    def gains(self, candidates: Tensor) -> Tensor:
+        """See ``Represented.gains``."""
+        found = torch.empty(len(self._blocks), len(candidates), dtype=torch.float64, device=candidates.device)
+        parts = torch.arange(len(candidates), device=candidates.device).split(_AT_ONCE)
+        for sums, block in zip(found, self._blocks, strict=True):
+            similar = self._similarities(block)
+            for part in parts:
+                terms = similar(candidates[part]).sub_(block.best).clamp_min_(0)
+                if block.weights is not None:
+                    terms.mul_(block.weights)
+                sums[part] = terms.double().sum(1)
+        return found
+
+    def include(self, candidate: int) -> None:
+        """See ``Represented.include``."""
+        row = torch.tensor([candidate], device=self._points.sq_norms().device)
+        for block in self._blocks:
+            torch.maximum(block.best, self._similarities(block)(row)[0], out=block.best)
+
+    def forget(self) -> None:
+        """See ``Represented.forget``."""
+        for block in self._blocks:
+            block.best.zero_()
+
+    def _divided(self) -> Iterator[Tensor | slice]:
+        """The rows of each canonical block."""
+        ascending = bool((self._ids.diff() > 0).all())
+        order = None if ascending else self._ids.argsort()
+        start = 0
+        for block in canonical_blocks(self._ids if order is None else self._ids[order]):
+            end = start + len(block)
+            yield slice(start, end) if order is None else order[start:end]
+            start = end
+
+    def _keep(self) -> None:
+        """Keep what is read again and again: components, and the similarities of as many blocks as fit."""
+        components = self._comparison.components
+        if components is not None:
+            short = self._column(len(self), components.axes.shape[1], dtype=self.read(slice(0, 0)).dtype)
+            for block in self._blocks:
+                short[block.rows] = components.of(self.read(block.rows))
+            self._x, self._unit_length = Dense(short), False
+            self._comparison = Comparison(self._comparison.kernel)
+        left = self._memory
+        for block in self._blocks:
+            left -= 4 * len(self._points) * len(block.best)
+            if left < 0:
+                break
+            similar = block.best.new_empty(len(self._points), len(block.best))
+            for part in torch.arange(len(self._points), device=similar.device).split(_AT_ONCE):
+                similar[part] = self._similarities(block)(part)
+            block.similar = similar
+
+    def _prepared(self, block: _Block) -> Features:
+        """The rows of a block as the kernel compares them."""
+        return self._comparison.prepare(self.read(block.rows))
+
+    def _similarities(self, block: _Block) -> Callable[[Tensor], Tensor]:
+        """A function from candidates (C,) to their similarities to the rows of a block, (C, B) float32."""
+        if block.similar is not None:
+            return partial(block.similar.index_select, 0)
+        kernel, rows = self._comparison.kernel, self._prepared(block)
+        return lambda candidates: kernel.similarity(kernel.sq_dists(self._points[candidates], rows)).float()
+
+    def _nearest(self, block: _Block, known: Features) -> Tensor:
+        """The similarity of each row of a block to the most similar of some prepared rows, (B,) float32."""
+        kernel, rows = self._comparison.kernel, self._prepared(block)
+        parts = torch.arange(len(known), device=block.best.device).split(_AT_ONCE)
+        nearest = torch.stack([kernel.sq_dists(known[part], rows).amin(0) for part in parts]).amin(0)
+        return kernel.similarity(nearest).float()
+
+
+class Coverage(Objective):
+    """The generalized coverage of rows by candidates, see ``herding``.
+
+    Args:
+        rows: The rows, which have begun with their labels.
+        n_candidates: Number of candidates.
+        device: Their device.
+    """
+
+    submodular = True
+
+    def __init__(self, rows: Represented, n_candidates: int, device: torch.device | None = None) -> None:
+        super().__init__(device or torch.device("cpu"))
+        self._rows = rows
+        self._size = n_candidates
+
+    def __len__(self) -> int:
+        return self._size
+
+    def gain(self, rows: Tensor) -> Tensor:
+        """Gains of candidates, (B,) float64; sums over blocks are added in the order of their ids."""
+        return self._rows.gains(rows).sum(0)
+
+    def exhausted(self, best: float) -> bool:
+        """True once every row equals a pick, up to rounding."""
+        return best <= ROUNDING
+
+    def include(self, row: int) -> None:
+        """Let a candidate represent rows."""
+        self._rows.include(row)
+
+    def forget(self) -> None:
+        """Let nothing represent the rows, not even those that did from the start."""
+        self._rows.forget()
 
 
 def coverage(
@@ -159,17 +461,5 @@ def _kth_positive(sq_dists: Tensor, k: int) -> Tensor:
     return torch.where(kth.isinf(), sq_dists.max(1).values, kth)
 
 
-def _relative(weights: Tensor | None) -> Tensor | None:
-    """The weights over the largest one; None where all are equal."""
-    if weights is None or not len(weights):
-        return None
-    low, high = float(weights.min()), float(weights.max())
-    if not (low >= 0 and high < float("inf")):
-        raise InvalidInput(f"weights must be finite and at least 0, got numbers from {low} to {high}")
-    return None if low == high else weights.double() / high
-
-
-def _covered(similarity: Similarity, labeled: Tensor) -> Tensor:
-    """The similarity of each row to its most similar labeled row, (N,)."""
-    parts = labeled.split(max(1, BLOCK_BYTES // (8 * max(similarity.width, labeled.shape[1]))))
-    return torch.stack([similarity.of(Dense(part)).max(0).values for part in parts]).max(0).values
+def _size(rows: Tensor | slice) -> int:
+    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)

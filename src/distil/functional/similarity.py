@@ -156,7 +156,7 @@ def rbf(x: Features, gamma: float | None = None) -> RBF:
 
     Cost: at most 1,000^2 distances.
     """
-    center, exponents = _center(x), _exponents(x)
+    center, exponents = center_of(x), _exponents(x)
     if gamma is not None:
         if not (math.isfinite(gamma) and gamma > 0):
             raise InvalidInput(f"gamma must be above 0, got {gamma!r}; omit it to estimate the scale from the data")
@@ -184,7 +184,7 @@ def closeness(x: Features, top: float | None = None) -> Closeness:
         top: An upper bound of the distances; default: twice the largest distance to the first row, at most twice the diameter.
     """
     exponents = _exponents(x)
-    kernel = Closeness(number_times_two_to(top or 0.0, -sum(exponents)), _center(x), exponents)
+    kernel = Closeness(number_times_two_to(top or 0.0, -sum(exponents)), center_of(x), exponents)
     if top is not None or not len(x):
         return kernel
     rows = kernel.prepare(x)
@@ -194,7 +194,7 @@ def closeness(x: Features, top: float | None = None) -> Closeness:
 def diameter(x: Features) -> float:
     """The largest distance between two rows. Cost: N^2 / 2 distances, in blocks."""
     exponents = _exponents(x)
-    rows = _prepared(x, _center(x), exponents)
+    rows = _prepared(x, center_of(x), exponents)
     tops = [_sq_dists(rows[block], rows[slice(block.start, None)]).max() for block in _cut(len(x), len(x))]
     return number_times_two_to(float(torch.stack(tops).max()) ** 0.5, sum(exponents)) if tops else 0.0
 
@@ -425,7 +425,7 @@ def cluster_sizes(x: Features, picks: Tensor, *, classes: Tensor | None = None, 
 
     Cost: N n distances, in blocks.
     """
-    kernel = Closeness(0.0, _center(x), _exponents(x))
+    kernel = Closeness(0.0, center_of(x), _exponents(x))
     rows = kernel.prepare(x)
     chosen = rows[picks]
     nearest = torch.empty(len(x), dtype=torch.long, device=picks.device)
@@ -454,11 +454,14 @@ def _cut(n_rows: int, n_columns: int, n_bytes: int | None = None) -> Iterator[sl
 def _sq_dists(x: Features, y: Features) -> Tensor:
     """Squared distances of prepared rows, (B, M) float64, 0 where they are lost in rounding."""
     norms = x.sq_norms()[:, None]
-    dists = x.inner(y).mul_(-2).add_(norms).add_(y.sq_norms())
-    return dists.masked_fill_(dists <= norms * (2 * _EQUAL), 0)
+    dists, lost = x.inner(y).mul_(-2).add_(norms).add_(y.sq_norms()), norms * (2 * _EQUAL)
+    # Most blocks have no such pair, and one minimum is much faster than a mask.
+    if dists.numel() and not float(dists.amin()) > float(lost.amax()):
+        dists.masked_fill_(dists <= lost, 0)
+    return dists
 
 
-def _center(x: Features) -> Tensor | None:
+def center_of(x: Features) -> Tensor | None:
     """The mean of dense rows, (D,) float64, exactly the first row if all are equal; None for factored rows."""
     if not isinstance(x, Dense) or not len(x):
         return None

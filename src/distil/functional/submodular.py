@@ -19,7 +19,7 @@ from distil.functional.features import BLOCK_BYTES, Features
 from distil.functional.similarity import REFERENCE_ROWS, Kernel, Similarity, reference
 
 # Similarities whose difference is below this share of the largest one are equal in float32.
-_ROUNDING = 2.0**-22
+ROUNDING = 2.0**-22
 
 
 class Objective(ABC):
@@ -41,9 +41,9 @@ class Objective(ABC):
         self.picks: list[int] = []
         self.value = 0.0
 
-    def add(self, row: int) -> None:
-        """Add a row to A; it must not be in A yet."""
-        self.value += float(self.gain(torch.tensor([row], device=self.device))[0])
+    def add(self, row: int, gain: float | None = None) -> None:
+        """Add a row to A; it must not be in A yet. ``gain`` is its gain, if that is known."""
+        self.value += float(self.gain(torch.tensor([row], device=self.device))[0]) if gain is None else gain
         self.include(row)
         self.picks.append(row)
 
@@ -79,35 +79,28 @@ class FacilityLocation(Objective):
     of the best (Nemhauser, Wolsey and Fisher 1978). Outliers do not attract it: no row is similar to them. Use it for a first
     impression of a pool.
 
-    Weighted, and with some rows represented from the start, it is the objective of herding (``functional/herding.py``).
-
     Args:
         similarity: Similarities of the N rows, not negative; stored if the matrix fits.
-        weights: How much it counts that a row is represented, (M,), not negative; default: 1 each.
-        covered: How well each row is represented before the first pick, (M,); default: 0 each.
 
     Cost: O(N) a gain from the stored matrix, O(N D) without it.
     """
 
     submodular = True
+    _best: Tensor
 
-    def __init__(self, similarity: Similarity, *, weights: Tensor | None = None, covered: Tensor | None = None) -> None:
+    def __init__(self, similarity: Similarity) -> None:
         super().__init__(similarity.device)
         similarity.store()
         self.similarity = similarity
-        self._weights = None if weights is None else weights.float()
-        top = 1.0 if weights is None or not len(weights) else float(weights.max())
-        self._least = float(similarity.diagonal().max()) * top * _ROUNDING if len(similarity) else 0.0
+        self._least = float(similarity.diagonal().max()) * ROUNDING if len(similarity) else 0.0
         self.forget()
-        if covered is not None:
-            self._best, self._untouched = covered.float(), False
 
     def __len__(self) -> int:
         return len(self.similarity)
 
     def gain(self, rows: Tensor) -> Tensor:
-        """Gains sum_v w_v max(0, s(v, x) - best_v), (B,) float64."""
-        if self._untouched and self._weights is None:
+        """Gains sum_v max(0, s(v, x) - best_v), (B,) float64."""
+        if self._untouched:
             return self.similarity.sums()[rows]
         return _sums(self.similarity, rows, self._terms)
 
@@ -121,13 +114,12 @@ class FacilityLocation(Objective):
         self._untouched = False
 
     def forget(self) -> None:
-        """Reset each row's similarity to its most similar pick to 0, that of rows represented from the start too."""
+        """Reset each row's similarity to its most similar pick to 0."""
         self._best = torch.zeros(self.similarity.width, device=self.device)  # (M,): s(v, a) of the most similar a
         self._untouched = True
 
     def _terms(self, block: Tensor) -> Tensor:
-        terms = block.sub_(self._best).clamp_min_(0)
-        return terms if self._weights is None else terms.mul_(self._weights)
+        return block.sub_(self._best).clamp_min_(0)
 
 
 class SaturatedCoverage(Objective):

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from distil.evaluation.metrics import calibration_error
 from distil.functional.components import principal_components
-from distil.functional.herding import coverage, herding, least_distance, neighbor_width
-from distil.functional.scale import unit_rows
+from distil.functional.features import Dense
+from distil.functional.greedy import lazy_greedy
+from distil.functional.herding import (
+    Comparison,
+    Coverage,
+    Represented,
+    RepresentedRows,
+    coverage,
+    gaussian,
+    least_distance,
+    neighbor_width,
+)
+from distil.functional.scale import of_one_precision, unit_rows
+from distil.functional.similarity import MEMORY
 from distil.functional.uncertainty import margin
 from distil.rng import Rng
 from distil.signals import Embedding, Labels, Logits, Probs, Signals
-from distil.strategies.base import Needs, Selection, Sets, Valued, picked
+from distil.strategies.base import Needs, Selection, Sets, Valued, picked, tie_keys
 from distil.strategies.parameters import choice, count, positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
+from distil.system.runtime import CHUNK_ROWS
 
 # Pairs of a candidate and an example whose similarities fit into the memory of a kernel.
 _PAIRS = 100_000_000
@@ -27,8 +41,8 @@ _PAIRS = 100_000_000
 # Products of two numbers beyond which embeddings are shortened to this many components: about a minute on one core.
 _PRODUCTS, _COMPONENTS = 250_000_000_000, 128
 
-# Examples whose distances decide the default width.
-_SAMPLE = 300
+# Examples that stand for the pool: the default width is that of so many distances to so many others, and components are theirs.
+_SAMPLE, _REFERENCE = 300, 10_000
 
 # Candidates in pools of any size: at least so many, and so many for each example to select.
 _FEWEST, _FEWEST_EACH = 1_000, 10
@@ -37,9 +51,154 @@ _FEWEST, _FEWEST_EACH = 1_000, 10
 _TEMPERATURES = [step / 10 for step in range(10, 201)]
 
 
+class Herding(Valued):
+    """Base of the strategies that pick by generalized coverage, in one place or from a pool in shards.
+
+    Candidates, and the examples that stand for the pool where a width or components are estimated, are those of smallest
+    ``tie_keys``: random ones, whatever the order and the division of the pool.
+
+    Attributes:
+        width: See the strategies.
+        candidates: See the strategies.
+    """
+
+    in_order_of_ids: ClassVar[bool] = True
+    reads_features: ClassVar[bool] = True
+    width: float | None
+    candidates: int | None
+
+    @property
+    def unit_length(self) -> bool:
+        """Whether embeddings are scaled to unit length."""
+        return False
+
+    @abstractmethod
+    def weights(self, pool: Signals, validation: Signals) -> Tensor | None:
+        """How much it counts that each example of the pool is represented, (N,); None: 1 each."""
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """The example of largest gain in coverage first."""
+        rows = self.represented(sets.pool, sets.validation, rng)
+        found = self.picks(rows, self.known(sets.labeled, rng), n)
+        notes = (*self.said(sets.validation), *found.notes)
+        return picked(sets.pool, rows.first_rows(found.n_candidates)[found.places], found.reasons, notes=notes)
+
+    def said(self, validation: Signals) -> tuple[str, ...]:  # noqa: ARG002 - for strategies that read it
+        """Notes on what a selection with these validation examples does; by default none."""
+        return ()
+
+    def represented(self, pool: Signals, validation: Signals, rng: Rng, memory: int = MEMORY) -> RepresentedRows:
+        """The rows of the pool; at most ``memory`` bytes of similarities are kept."""
+        return RepresentedRows(
+            pool.features(Embedding()),
+            ids=pool.ids,
+            keys=tie_keys(pool.ids, rng),
+            weights=self.weights(pool, validation),
+            unit_length=self.unit_length,
+            memory=memory,
+            column=torch.empty if pool.space is None else pool.space.column,
+        )
+
+    def known(self, labeled: Signals, rng: Rng) -> Tensor:
+        """The embeddings of the labeled examples, as they are compared, in the order of their keys, (M, D)."""
+        x = labeled[Embedding()][tie_keys(labeled.ids, rng).argsort()]
+        return unit_rows(x) if self.unit_length else x
+
+    def picks(self, rows: Represented, labeled: Tensor, n: int) -> HerdedPicks:
+        """The picks among the candidates.
+
+        Args:
+            rows: The rows of the pool, in one place or in several.
+            labeled: The labeled examples, see ``known``.
+            n: Number of picks.
+        """
+        size, notes = len(rows), list[str]()
+        most = max(_FEWEST, _FEWEST_EACH * n, _PAIRS // size) if self.candidates is None else max(n, self.candidates)
+        if most < size:
+            kept = "; in our measurements, as many kept 95 to 98 % of the coverage" if self.candidates is None else ""
+            notes.append(f"picked among {most:,} random candidates of the {size:,} examples{kept}")
+        n_candidates = min(most, size)
+        first, labeled = of_one_precision(rows.first(max(n_candidates, min(_REFERENCE, size))), labeled)
+        sample, components = first[:_REFERENCE], None
+        if first.shape[1] > _COMPONENTS and size * n_candidates * first.shape[1] > _PRODUCTS:
+            components = principal_components(sample, _COMPONENTS)
+            notes.append(
+                f"compared by the first {_COMPONENTS} principal components of the {first.shape[1]:,} numbers of an embedding, "
+                f"which hold {100 * components.share:.0f} % of their variance; in our measurements this kept 98 % of the coverage"
+            )
+        seen = sample if components is None else components.of(sample)
+        width = self.width
+        if width is None:
+            width = self._width(seen, labeled if components is None else components.of(labeled), size, n)
+        e = max([rows.exponent(), *(Dense(labeled).exponents() if len(labeled) else ())])
+        low, high = rows.weight_range()
+        unit = high if low < high else None
+        total = float(
+            rows.begin(Comparison(gaussian(seen, width, e), components), first[:n_candidates], labeled, unit).sum()
+        )
+        found = lazy_greedy(Coverage(rows, n_candidates), n)
+        reasons = sentences(
+            "represents {:.2g} % of the pool that nothing labeled or picked represents", 100 * found.gains / total
+        )
+        return HerdedPicks(n_candidates, found.rows, reasons, tuple(notes))
+
+    def fixed(self, sets: Sets, n: int, rng: Rng) -> Self:
+        """The strategy with the width of these sets."""
+        if self.width is not None:
+            return self
+        size, rows = len(sets.pool), self.represented(sets.pool, sets.validation, rng)
+        width = self._width(rows.first(min(size, _REFERENCE)), self.known(sets.labeled, rng), size, n)
+        return replace(self, width=width)  # type: ignore[type-var]  # each strategy is a dataclass
+
+    def values(self, sets: Sets, picks: Sequence[Signals]) -> Tensor:
+        """The coverage, with weights as they are; ``width`` must be given."""
+        assert self.width is not None
+        x, labeled, *each = (
+            unit_rows(some[Embedding()]) if self.unit_length else some[Embedding()]
+            for some in (sets.pool, sets.labeled, *picks)
+        )
+        weights = self.weights(sets.pool, sets.validation)
+        return coverage(x, each, self.width, weights=weights, labeled=labeled)
+
+    def _width(self, sample: Tensor, labeled: Tensor, size: int, n: int) -> float:
+        """The median distance to the neighbor that ends the share of a labeled example.
+
+        Args:
+            sample: Random rows of the pool, (S, D).
+            labeled: All labeled rows, (M, D), in a random order.
+            size: Number of rows of the pool.
+            n: Number of picks.
+        """
+        both = size + len(labeled)
+        share = min(1.0, _REFERENCE / both)
+        k = max(1, round(share * size / (len(labeled) + n)))
+        sample, labeled = sample[: round(share * size)], labeled[: round(share * len(labeled))]
+        looked = min(1.0, _SAMPLE / both / share)
+        of_pool, of_labeled = (torch.arange(round(looked * len(rows))) for rows in (sample, labeled))
+        both_rows = torch.cat([sample, labeled.to(sample.dtype)])
+        return neighbor_width(both_rows, k, torch.cat([of_pool, len(sample) + of_labeled]))
+
+
+@dataclass(frozen=True, eq=False)
+class HerdedPicks:
+    """Picks by herding among candidates.
+
+    Attributes:
+        n_candidates: Number of candidates: the rows of smallest keys.
+        places: The places of the picks among these, (n,), in pick order.
+        reasons: Why each was picked.
+        notes: Sentences about the selection as a whole.
+    """
+
+    n_candidates: int
+    places: Tensor
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 @register("maxherding")
 @dataclass(frozen=True)
-class MaxHerding(Valued):
+class MaxHerding(Herding):
     """Query, one by one, the example that raises most how well the labeled set represents the pool.
 
     Bae, Noh and Sutherland 2024: greedy maximization of the generalized coverage sum_i max_{a labeled} k(x_i, a) with a Gaussian
@@ -72,26 +231,13 @@ class MaxHerding(Valued):
         """Embeddings of the pool and of the labeled set."""
         return Needs(pool=(Embedding(),), labeled=(Embedding(),))
 
-    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """The example of largest gain in coverage first."""
-        x, labeled = sets.pool[Embedding()], sets.labeled[Embedding()]
-        return _herded(sets.pool, x, labeled, n, rng, width=self.width, candidates=self.candidates, weights=None)
-
-    def fixed(self, sets: Sets, n: int, rng: Rng) -> MaxHerding:
-        """The strategy with the width of these sets."""
-        x, labeled = sets.pool[Embedding()], sets.labeled[Embedding()]
-        return self if self.width is not None else replace(self, width=_width(x, labeled, n, rng))
-
-    def values(self, sets: Sets, picks: Sequence[Signals]) -> Tensor:
-        """The generalized coverage; ``width`` must be given."""
-        assert self.width is not None
-        each = [some[Embedding()] for some in picks]
-        return coverage(sets.pool[Embedding()], each, self.width, labeled=sets.labeled[Embedding()])
+    def weights(self, pool: Signals, validation: Signals) -> None:
+        """None: each example counts as 1."""
 
 
 @register("uherding")
 @dataclass(frozen=True)
-class UHerding(Valued):
+class UHerding(Herding):
     """Query, one by one, the example that raises most how well the labeled set represents the uncertain part of the pool.
 
     Uncertainty herding (Bae, Oliveira and Sutherland 2025): ``MaxHerding`` in which every example counts by its uncertainty, 1
@@ -131,43 +277,28 @@ class UHerding(Valued):
             return Needs(pool=(Probs(), Embedding()), labeled=(Embedding(),))
         return Needs(pool=(Logits(), Embedding()), labeled=(Embedding(),), validation=(Logits(), Labels()))
 
-    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """The example of largest gain in weighted coverage first."""
-        x, labeled = self._rows(sets.pool), self._rows(sets.labeled)
+    @property
+    def unit_length(self) -> bool:
+        """Whether embeddings are scaled to unit length: in the published form."""
+        return self.form == "published"
+
+    def said(self, validation: Signals) -> tuple[str, ...]:
+        """The temperature of the published form."""
         if self.form == "robust":
-            weights = self._weights(sets, None)
-            return _herded(sets.pool, x, labeled, n, rng, width=self.width, candidates=self.candidates, weights=weights)
-        temperature = _temperature(sets.validation)
-        weights = self._weights(sets, temperature)
-        width = least_distance(labeled) if self.width is None else self.width
-        found = _herded(sets.pool, x, labeled, n, rng, width=width, candidates=self.candidates, weights=weights)
+            return ()
+        temperature = _temperature(validation)
         missing = "temperature 1, as there is no validation set to fit it on; pass one (validation=, --validation)"
-        return found.with_notes((missing if temperature is None else f"temperature {temperature:.3g}",))
+        return (missing if temperature is None else f"temperature {temperature:.3g}",)
 
-    def fixed(self, sets: Sets, n: int, rng: Rng) -> UHerding:
-        """The strategy with the width of these sets."""
-        if self.width is not None:
-            return self
-        x, labeled = self._rows(sets.pool), self._rows(sets.labeled)
-        width = _width(x, labeled, n, rng) if self.form == "robust" else least_distance(labeled)
-        return replace(self, width=width)
-
-    def values(self, sets: Sets, picks: Sequence[Signals]) -> Tensor:
-        """The weighted coverage, with weights as they are; ``width`` must be given."""
-        assert self.width is not None
-        weights = self._weights(sets, None if self.form == "robust" else _temperature(sets.validation))
-        each = [self._rows(some) for some in picks]
-        return coverage(self._rows(sets.pool), each, self.width, weights=weights, labeled=self._rows(sets.labeled))
-
-    def _rows(self, of: Signals) -> Tensor:
-        """The embeddings as the form compares them."""
-        return of[Embedding()] if self.form == "robust" else unit_rows(of[Embedding()])
-
-    def _weights(self, sets: Sets, temperature: float | None) -> Tensor:
+    def weights(self, pool: Signals, validation: Signals) -> Tensor:
         """The uncertainty of each example of the pool."""
-        robust = self.form == "robust"
-        probs = sets.pool[Probs()] if robust else (sets.pool[Logits()] / (temperature or 1)).softmax(1)
-        return (1 - margin(probs)).clamp_min(0)
+        if self.form == "robust":
+            return _by_blocks(pool, lambda block: (1 - margin(block[Probs()])).clamp_min_(0))
+        temperature = _temperature(validation) or 1
+        return _by_blocks(pool, lambda block: (1 - margin((block[Logits()] / temperature).softmax(1))).clamp_min_(0))
+
+    def _width(self, sample: Tensor, labeled: Tensor, size: int, n: int) -> float:
+        return super()._width(sample, labeled, size, n) if self.form == "robust" else least_distance(labeled)
 
 
 def _temperature(validation: Signals) -> float | None:
@@ -178,50 +309,10 @@ def _temperature(validation: Signals) -> float | None:
     return min(_TEMPERATURES, key=lambda t: calibration_error((logits / t).softmax(1), labels))
 
 
-def _herded(
-    pool: Signals,
-    x: Tensor,
-    labeled: Tensor,
-    n: int,
-    rng: Rng,
-    *,
-    width: float | None,
-    candidates: int | None,
-    weights: Tensor | None,
-) -> Selection:
-    """The picks by herding among the embeddings ``x`` of the pool, given those of the labeled set."""
-    most = max(_FEWEST, _FEWEST_EACH * n, _PAIRS // len(x)) if candidates is None else max(n, candidates)
-    rows, notes = random_rows(len(x), most, rng.child("candidates")), []
-    if rows is not None:
-        kept = "; in our measurements, as many kept 95 to 98 % of the coverage" if candidates is None else ""
-        notes.append(f"picked among {most:,} random candidates of the {len(x):,} examples{kept}")
-    if x.shape[1] > _COMPONENTS and len(x) * min(most, len(x)) * x.shape[1] > _PRODUCTS:
-        x, labeled, note = _shortened(x, labeled)
-        notes.append(note)
-    width = _width(x, labeled, n, rng) if width is None else width
-    found = herding(x, n, width, weights=weights, labeled=labeled, candidates=rows)
-    total = len(x) if weights is None or not bool(weights.any()) else float(weights.sum() / weights.max())
-    reasons = sentences(
-        "represents {:.2g} % of the pool that nothing labeled or picked represents", 100 * found.gains / total
-    )
-    return picked(pool, found.rows, reasons, notes=tuple(notes))
-
-
-def _width(x: Tensor, labeled: Tensor, n: int, rng: Rng) -> float:
-    """The median distance to the neighbor that ends the share of a labeled example."""
-    everything = torch.cat([x, labeled.to(x.dtype)]) if len(labeled) else x
-    k = max(1, round(len(x) / (len(labeled) + n)))
-    return neighbor_width(everything, k, random_rows(len(everything), _SAMPLE, rng.child("width")))
-
-
-def _shortened(x: Tensor, labeled: Tensor) -> tuple[Tensor, Tensor, str]:
-    """The embeddings of the pool and the labeled set as principal components of the pool, and a note."""
-    (short, short_labeled), share = principal_components(x, _COMPONENTS, labeled.to(x.dtype))
-    note = (
-        f"compared by the first {_COMPONENTS} principal components of the {x.shape[1]:,} numbers of an embedding, which hold "
-        f"{100 * share:.0f} % of their variance; in our measurements this kept 98 % of the coverage"
-    )
-    return short, short_labeled, note
+def _by_blocks(pool: Signals, rule: Callable[[Signals], Tensor]) -> Tensor:
+    """A number for each row of the pool, (N,), by a rule of the row alone; rows that are not stored are read once."""
+    blocks = (pool.rows(slice(start, start + CHUNK_ROWS)) for start in range(0, len(pool), CHUNK_ROWS))
+    return torch.cat([rule(block) for block in blocks])
 
 
 def random_rows(n_rows: int, n: int, rng: Rng) -> Tensor | None:
