@@ -20,7 +20,6 @@ from distil.functional.centers import FarthestFirst, near_largest_norms
 from distil.functional.features import EXACT_TIE, Dense, Features, Outer, vanish
 from distil.functional.herding import RepresentedRows
 from distil.functional.logistic_regression import BlockSums, block_sums
-from distil.functional.similarity import MEMORY
 from distil.functional.weighted_rows import Found, Shares, WeightedRows, canonical_blocks
 from distil.measuring.source import ArraySource, arguments_of
 from distil.rng import Rng
@@ -351,7 +350,7 @@ class Shard:
         by, table = self.part.strategy, self._table(self._free, copied=False)
         assert isinstance(by, Herding)
         pool = replace(table, ids=table.ids + self.part.start)
-        return by.represented(pool, EMPTY, self.rng, memory=min(MEMORY, self.part.memory))
+        return by.represented(pool, EMPTY, self.rng)
 
     def represent(self, picks: Picks) -> None:
         """Let the picks that are new here represent the rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -158,12 +158,14 @@ class _Block:
         rows: The rows, ascending by id.
         best: The similarity of each to the most similar row that represents it, (B,) float32.
         weights: Their weights, (B,) float32; None: 1 each.
+        prepared: The rows as the kernel compares them; None: they are read and prepared whenever they are used.
         similar: Their similarities to all candidates, (R, B) float32; None: they are computed whenever they are used.
     """
 
     rows: Tensor | slice
     best: Tensor
     weights: Tensor | None = None
+    prepared: Features | None = None
     similar: Tensor | None = None
 
 
@@ -179,7 +181,7 @@ class RepresentedRows(Represented):
         keys: Their keys, (N,), distinct; None: their ids.
         weights: How much it counts that a row is represented, (N,), finite and not negative; None: 1 each.
         unit_length: Whether rows are scaled to length 1 first.
-        memory: Bytes of similarities that may be kept.
+        memory: Bytes of similarities, or else of prepared rows, that may be kept.
         column: Makes the array that principal components are kept in, from its shape and ``dtype``.
 
     Attributes:
@@ -247,6 +249,7 @@ class RepresentedRows(Represented):
         if self._weights is not None and unit is not None:
             for block in self._blocks:
                 block.weights = (self._weights[block.rows].double() / unit).float()
+        self._fresh: list[int] = []
         self._keep()
         if len(labeled):
             known = comparison.prepare(labeled)
@@ -262,23 +265,26 @@ class RepresentedRows(Represented):
         """See ``Represented.gains``."""
         found = torch.empty(len(self._blocks), len(candidates), dtype=torch.float64, device=candidates.device)
         parts = torch.arange(len(candidates), device=candidates.device).split(_AT_ONCE)
+        fresh = torch.tensor(self._fresh, dtype=torch.long, device=candidates.device)
         for sums, block in zip(found, self._blocks, strict=True):
             similar = self._similarities(block)
+            if len(fresh):
+                torch.maximum(block.best, similar(fresh).amax(0), out=block.best)
             for part in parts:
                 terms = similar(candidates[part]).sub_(block.best).clamp_min_(0)
                 if block.weights is not None:
                     terms.mul_(block.weights)
                 sums[part] = terms.double().sum(1)
+        self._fresh = []
         return found
 
     def include(self, candidate: int) -> None:
-        """See ``Represented.include``."""
-        row = torch.tensor([candidate], device=self._points.sq_norms().device)
-        for block in self._blocks:
-            torch.maximum(block.best, self._similarities(block)(row)[0], out=block.best)
+        """See ``Represented.include``. It is compared with the rows when gains are asked for: then rows are read anyway."""
+        self._fresh.append(candidate)
 
     def forget(self) -> None:
         """See ``Represented.forget``."""
+        self._fresh = []
         for block in self._blocks:
             block.best.zero_()
 
@@ -293,7 +299,7 @@ class RepresentedRows(Represented):
             start = end
 
     def _keep(self) -> None:
-        """Keep what is read again and again: components, and the similarities of as many blocks as fit."""
+        """Keep what is read again and again, and fits: all similarities, or else prepared rows; components in any case."""
         components = self._comparison.components
         if components is not None:
             short = self._column(len(self), components.axes.shape[1], dtype=self.read(slice(0, 0)).dtype)
@@ -301,19 +307,21 @@ class RepresentedRows(Represented):
                 short[block.rows] = components.of(self.read(block.rows))
             self._x, self._unit_length = Dense(short), False
             self._comparison = Comparison(self._comparison.kernel)
-        left = self._memory
+        whole = 4 * len(self._points) * len(self) <= self._memory
+        left = self._memory // self._points.row_bytes()
         for block in self._blocks:
-            left -= 4 * len(self._points) * len(block.best)
-            if left < 0:
-                break
-            similar = block.best.new_empty(len(self._points), len(block.best))
-            for part in torch.arange(len(self._points), device=similar.device).split(_AT_ONCE):
-                similar[part] = self._similarities(block)(part)
-            block.similar = similar
+            left -= len(block.best)
+            if whole:
+                block.similar = block.best.new_empty(len(self._points), len(block.best))
+                similarities = self._similarities(replace(block, similar=None))
+                for part in torch.arange(len(self._points), device=block.best.device).split(_AT_ONCE):
+                    block.similar[part] = similarities(part)
+            elif left >= 0:
+                block.prepared = self._prepared(block)
 
     def _prepared(self, block: _Block) -> Features:
         """The rows of a block as the kernel compares them."""
-        return self._comparison.prepare(self.read(block.rows))
+        return self._comparison.prepare(self.read(block.rows)) if block.prepared is None else block.prepared
 
     def _similarities(self, block: _Block) -> Callable[[Tensor], Tensor]:
         """A function from candidates (C,) to their similarities to the rows of a block, (C, B) float32."""

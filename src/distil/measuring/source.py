@@ -196,11 +196,12 @@ class ArraySource(Source):
             in_place = {signal: take(self._argument(signal), self.ids) for signal in signals if self._serves(signal)}
         chunks = self.chunks(signals, runtime, rng)
         own = self._row_bytes([signal for signal in signals if signal not in in_place]) * len(self.ids)
-        if copied or order is not None or not own or Space(runtime, len(self.ids)).fits(own):
+        space = Space(runtime, len(self.ids))
+        if copied or order is not None or not own or space.fits(own):
             return tabulated(chunks, self.ids, order, runtime, in_place)
         for _ in chunks:  # checks all rows
             pass
-        return Signals(self.ids, {}, reader=lambda rows: self._read(signals, self.ids[rows]))
+        return Signals(self.ids, {}, space, reader=lambda rows: self._read(signals, self.ids[rows]))
 
     def _row_bytes(self, signals: Sequence[Signal[Any]]) -> int:
         """Bytes of one row of the columns, in the precision of the selection."""

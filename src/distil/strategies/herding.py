@@ -87,15 +87,15 @@ class Herding(Valued):
         """Notes on what a selection with these validation examples does; by default none."""
         return ()
 
-    def represented(self, pool: Signals, validation: Signals, rng: Rng, memory: int = MEMORY) -> RepresentedRows:
-        """The rows of the pool; at most ``memory`` bytes of similarities are kept."""
+    def represented(self, pool: Signals, validation: Signals, rng: Rng) -> RepresentedRows:
+        """The rows of the pool."""
         return RepresentedRows(
             pool.features(Embedding()),
             ids=pool.ids,
             keys=tie_keys(pool.ids, rng),
             weights=self.weights(pool, validation),
             unit_length=self.unit_length,
-            memory=memory,
+            memory=MEMORY if pool.space is None else min(MEMORY, pool.space.memory),
             column=torch.empty if pool.space is None else pool.space.column,
         )
 

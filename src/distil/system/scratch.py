@@ -39,6 +39,11 @@ class Space:
         self._kept_free = runtime.besides(n_rows) if n_rows else 0
         self._folder = runtime.scratch
 
+    @property
+    def memory(self) -> int:
+        """The limit, in bytes."""
+        return self._runtime.memory
+
     def fits(self, n_bytes: int) -> bool:
         """Whether so many further bytes fit in memory."""
         return n_bytes <= self._runtime.left - self._kept_free
