@@ -19,8 +19,8 @@ from distil.functional.submodular import COVERS, Objective, objective_named, shi
 # Gains whose relative difference is below this count as equal; the smaller row is then picked.
 _TIE = 1e-6
 
-# Number of gains that lazy greedy computes first; it doubles the number until the answer is certain.
-_FIRST_LOOK = 32
+# Number of gains that lazy greedy computes first; it doubles the number until the answer is certain, which one gain often makes it.
+_FIRST_LOOK = 4
 
 
 def naive_greedy(objective: Objective, n: int) -> RowsWithGains:
@@ -135,7 +135,7 @@ class _Lazy(_Chooser):
     def choose(self, left: Tensor) -> tuple[int, float]:
         self._bounds.masked_fill_(~left, -torch.inf)
         unseen = self._bounds.clone()
-        enough, size = -math.inf, _FIRST_LOOK
+        enough, size = -math.inf, len(unseen) if bool(unseen.isposinf().any()) else _FIRST_LOOK
         while True:
             bounds, rows = unseen.topk(min(size, len(unseen)))
             rows = rows[(bounds >= enough) & (bounds > -torch.inf)]

@@ -264,17 +264,20 @@ class RepresentedRows(Represented):
     def gains(self, candidates: Tensor) -> Tensor:
         """See ``Represented.gains``."""
         found = torch.empty(len(self._blocks), len(candidates), dtype=torch.float64, device=candidates.device)
-        parts = torch.arange(len(candidates), device=candidates.device).split(_AT_ONCE)
-        fresh = torch.tensor(self._fresh, dtype=torch.long, device=candidates.device)
+        fresh = len(self._fresh)
+        asked = torch.cat([candidates.new_tensor(self._fresh), candidates])  # together: rows of a block are read once
         for sums, block in zip(found, self._blocks, strict=True):
             similar = self._similarities(block)
-            if len(fresh):
-                torch.maximum(block.best, similar(fresh).amax(0), out=block.best)
-            for part in parts:
-                terms = similar(candidates[part]).sub_(block.best).clamp_min_(0)
+            for start in range(0, len(asked), _AT_ONCE):
+                terms = similar(asked[start : start + _AT_ONCE])
+                new = max(0, fresh - start)
+                if new:
+                    torch.maximum(block.best, terms[:new].amax(0), out=block.best)
+                terms = terms[new:].sub_(block.best).clamp_min_(0)
                 if block.weights is not None:
                     terms.mul_(block.weights)
-                sums[part] = terms.double().sum(1)
+                first = start + new - fresh
+                sums[first : first + len(terms)] = terms.double().sum(1)
         self._fresh = []
         return found
 
