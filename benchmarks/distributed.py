@@ -27,7 +27,7 @@ from distil.system.executor import Actors, Executor, Processes, Serial
 
 N, D, C, SHARDS = 1_000_000, 64, 10, 4
 ROWS = 262_144  # of a shard; the last has fewer
-ASKED = (("margin_sampling", 1_000), ("core_set", 1_000), ("badge", 1_000))
+ASKED = (("margin_sampling", 1_000), ("core_set", 1_000), ("badge", 1_000), ("maxherding", 100), ("uherding", 100))
 WAYS = {
     "one process": ("--embeddings", "whole/embeddings.npy", "--probs", "whole/probs.npy"),
     "shards, serial": ("--shards", "shards"),

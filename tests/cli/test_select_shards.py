@@ -44,15 +44,14 @@ def test_shards_give_the_document_of_the_whole_pool(said):
     assert (code, "given 2 times" in err) == (2, True)
 
 
-def test_labels_train_a_head_and_auto_is_the_default(said, monkeypatch):
-    monkeypatch.setattr("distil.strategies.auto._MOST_PAIRS", 0)  # a selection that is too large for uherding
+def test_labels_train_a_head_and_auto_is_the_default(said):
     x = np.random.default_rng(1).normal(size=(9000, 6)).astype(np.float32)
     np.save("x.npy", x)
     for k in range(3):
         np.save(f"pool/x{k}.npy", x[4096 * k : 4096 * (k + 1)])
     write_manifest(Path("pool"), [4096, 4096, 808], {"embeddings": ["x0.npy", "x1.npy", "x2.npy"]})
     Path("labeled.csv").write_text("id,label\n5,cat\n8500,dog\n4100,cat\n17,\n")  # one is not answered yet
-    for strategy, note in (("auto", "auto chose badge"), ("entropy_sampling", "a linear head was trained")):
+    for strategy, note in (("auto", "auto chose uherding"), ("entropy_sampling", "a linear head was trained")):
         argv = ("--labeled", "labeled.csv", "--json")
         one = json.loads(said("--embeddings", "x.npy", *argv, strategy=strategy)[1])
         found = json.loads(said("--shards", "pool", *argv, strategy=strategy)[1])
@@ -81,7 +80,7 @@ def test_processes_give_the_document_of_this_process(said):
         np.save(f"pool/x{k}.npy", x[4096 * k : 4096 * (k + 1)])
     files = {name: [f"{name[0]}{k}.npy" for k in range(3)] for name in ("probs", "xs")}
     write_manifest(Path("pool"), [4096, 4096, 808], {"probs": files["probs"], "embeddings": files["xs"]})
-    for strategy in ("core_set", "badge"):
+    for strategy in ("core_set", "badge", "uherding"):
         argv = ("--shards", "pool", "--labeled", "labeled.csv", "--json")
         one = main_document(strategy, *argv)
         assert main_document(strategy, *argv, "--executor", "processes") == one

@@ -218,16 +218,21 @@ def test_auto_follows_the_facts_of_the_shards(small, monkeypatch):
     in_shards("x", {"embeddings": x}, ENDS[4])
     in_shards("p", {"probs": p}, ENDS[3])
     in_shards("both", {"embeddings": x, "probs": p}, ENDS[7])
-    monkeypatch.setattr("distil.strategies.auto._MOST_PAIRS", 0)  # a selection that is too large for uherding
-    for folder, files, note in (
-        ("x", {"embeddings": "x.npy"}, "auto chose badge"),
-        ("p", {"probs": "p.npy"}, "auto chose margin_sampling"),
-        ("both", {"embeddings": "x.npy", "probs": "p.npy"}, "auto chose badge"),
+    both = {"embeddings": "x.npy", "probs": "p.npy"}
+    for folder, files, known, most, note in (
+        ("x", {"embeddings": "x.npy"}, labeled, 0, "auto chose badge"),  # a selection that is too large for uherding
+        ("p", {"probs": "p.npy"}, labeled, 0, "auto chose margin_sampling"),
+        ("both", both, labeled, 0, "auto chose badge"),
+        ("x", {"embeddings": "x.npy"}, labeled, 10**6, "auto chose uherding"),
+        ("both", both, None, 10**6, "auto chose uherding"),
+        ("x", {"embeddings": "x.npy"}, None, 10**6, "auto chose maxherding"),
     ):
-        one = chosen(request(auto, 20, read_arrays(files), labeled=labeled, seed=3))
-        found = pick_from_shards(auto, 20, folder, Shuffling(1, losses=0.05), labeled=labeled, seed=3)
+        monkeypatch.setattr("distil.strategies.auto._MOST_PAIRS", most)
+        one = chosen(request(auto, 20, read_arrays(files), labeled=known, seed=3))
+        found = pick_from_shards(auto, 20, folder, Shuffling(1, losses=0.05), labeled=known, seed=3)
         assert vars(found.picks) == vars(one), folder
         assert any(each.startswith(note) for each in one.notes)
+    monkeypatch.setattr("distil.strategies.auto._MOST_PAIRS", 0)
     monkeypatch.setattr(module, "_form_of", lambda _: None)
     with pytest.raises(
         InvalidInput, match=r"auto chose maxherding: .* yet; MaxHerding has no distributed form; choose"

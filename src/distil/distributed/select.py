@@ -2,7 +2,8 @@
 
 Where a strategy scores each example by itself, a shard sends its best n examples. For farthest-first traversal it sends candidates
 and a bound of the distances of all others. For k-means++ it sends the sums of its weights, block by block of 4,096 ids, and the
-rows that were proposed. For other strategies there is ``GreeDi``, which is no exact form: each shard is one of its parts.
+rows that were proposed. For herding it sends how much some candidates would add to the coverage of each block, and all shards know the rows of
+the candidates. For other strategies there is ``GreeDi``, which is no exact form: each shard is one of its parts.
 
 A linear head is trained by the driver, on the labeled rows and on the sums of each block that give its scale, D + 2 numbers for
 4,096 rows of D embeddings. Each shard then computes the outputs of its rows once.
