@@ -121,6 +121,33 @@ def test_shards_make_the_selection_of_one_process(name, small):
                 assert found.available == N - 20 * (seed % 2)
 
 
+def test_shortlists_of_shards_make_the_selection_of_one_process(small):
+    for seed, kind in enumerate(KINDS):
+        rng = np.random.default_rng(seed)
+        x = rows_of(kind, rng)
+        p = rng.dirichlet(np.ones(4), N)[rng.integers(0, 30, N)].astype(x.dtype)
+        p = np.full_like(p, 0.25) if kind == "equal" else p
+        np.save("x.npy", x)
+        np.save("p.npy", p)
+        arrays = read_arrays({"embeddings": "x.npy", "probs": "p.npy"})
+        labeled = ListedIds(tuple(map(str, rng.permutation(N)[:20].tolist())), None, "labeled")
+        for count, ends in ENDS.items():
+            in_shards(f"{kind}{count}", {"embeddings": x, "probs": p}, ends)
+        for name, given in (
+            ("prefilter", {"factor": 2, "of": "badge"}),
+            ("prefilter", {"factor": 1.5, "of": "core_set", "by": "entropy_sampling"}),
+            ("prefilter", {"of": "maxherding"}),  # of all: no shortlist
+            ("fass", {"top_n": 2}),
+            ("cluster_margin", {}),
+        ):
+            strategy = strategy_named(name, **given)
+            one = chosen(request(strategy, 25, arrays, labeled=labeled, seed=seed))
+            for count in ENDS:
+                found = pick_from_shards(strategy, 25, f"{kind}{count}", Shuffling(count), labeled=labeled, seed=seed)
+                alike = tuple(note for note in one.notes if not note.startswith("all 100 examples are equal in"))
+                assert vars(found.picks) == vars(one) | {"notes": alike}, (name, kind, count)
+
+
 @pytest.mark.parametrize("name", ["margin_sampling", "core_set", "badge", "uherding"])
 def test_actors_that_come_back_empty_do_not_change_the_selection(name, small):
     rng = np.random.default_rng(0)

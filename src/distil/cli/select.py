@@ -119,8 +119,8 @@ def pick(
         probs: A file of class probabilities, (N, C); default: those of a linear head that is trained on the labeled embeddings.
         mc_probs: A file of sampled class probabilities, (N, K, C).
         shards: A folder of shards (see ``distil embed``), each of which is read where it is measured: the picks are those of the
-            whole pool, with the same linear head. For strategies that score each row by itself, core_set, badge, maxherding and
-            uherding, and for auto.
+            whole pool, with the same linear head. For strategies that score each row by itself or choose among the best of these
+            (prefilter, fass, cluster_margin), core_set, badge, maxherding and uherding, and for auto.
         workers: Processes that share the work; default: 1, or with an executor one for each core.
         executor: Where the shards are read: one after the other in this process (serial), in processes of this machine, or in a Ray
             cluster (ray), whose machines see the folder at the same path.

@@ -1,9 +1,10 @@
 """Selections from a pool in shards, whose signals stay there; the ids are those from the whole pool, except with ``GreeDi``.
 
-Where a strategy scores each example by itself, a shard sends its best n examples. For farthest-first traversal it sends candidates
-and a bound of the distances of all others. For k-means++ it sends the sums of its weights, block by block of 4,096 ids, and the
-rows that were proposed. For herding it sends how much some candidates would add to the coverage of each block, and all shards know the rows of
-the candidates. For other strategies there is ``GreeDi``, which is no exact form: each shard is one of its parts.
+Where a strategy scores each example by itself, a shard sends its best n examples; where it chooses among a shortlist of largest
+scores, its part of that. For farthest-first traversal it sends candidates and a bound of the distances of all others. For k-means++
+it sends the sums of its weights, block by block of 4,096 ids, and the rows that were proposed. For herding it sends how much some
+candidates would add to the coverage of each block. For other strategies there is ``GreeDi``, which is no exact form: each shard is
+one of its parts.
 
 A linear head is trained by the driver, on the labeled rows and on the sums of each block that give its scale, D + 2 numbers for
 4,096 rows of D embeddings. Each shard then computes the outputs of its rows once.
@@ -44,7 +45,7 @@ from distil.selection.from_files import file_labels
 from distil.selection.leaders import joined as joined_tables
 from distil.selection.request import Picks
 from distil.selection.trained_head import OUTPUTS, HeadLabels, for_arrays, head_labels, lacks_only_outputs
-from distil.signals import EMPTY
+from distil.signals import EMPTY, Signals
 from distil.strategies import STRATEGIES
 from distil.strategies.auto import Auto, Facts, rule
 from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy, Valued, best_rows, tie_keys
@@ -188,6 +189,8 @@ def _form_of(strategy: Strategy) -> _Form | None:
         return _herding
     if type(strategy) is GreeDi:
         return _two_rounds if _reads_pool(strategy.needs) else None
+    if strategy.needs.shortlist is not None and _reads_pool(strategy.needs):
+        return _shortlisted
     read = arguments_of(strategy.needs.pool)  # none for attacks on a model; the tokens of an example are in no shard
     scores = isinstance(strategy, ScoreStrategy) and read and "offsets" not in read
     return _by_score if scores and not any(getattr(strategy.needs, role) for role in ROLES if role != "pool") else None
@@ -307,16 +310,49 @@ def _herding(crew: Crew, opened: list[Opened], strategy: Herding, n: int, rng: R
 def _by_score(crew: Crew, opened: list[Opened], strategy: ScoreStrategy, n: int, rng: Rng) -> _Pick:
     """The n examples of largest score among the n best of each shard."""
     crew.members = [number for number, each in enumerate(opened) if each.size]
-    found = crew.ask_all(Shard.leaders, n)
+    best = _leaders(crew, strategy, n, rng, whole=False)
+    chosen = strategy.explained(best.table, best.scores)
+    size = sum(each.size for each in opened)
+    notes = strategy.tied_notes(size) if size > 1 and best.tied else ()
+    return _Pick(best.places, chosen.reasons or ("",) * n, chosen.scores, notes)
+
+
+def _shortlisted(crew: Crew, opened: list[Opened], strategy: Strategy, n: int, rng: Rng) -> _Pick:
+    """The picks among the examples of largest score, which are brought to one place."""
+    shortlist, size = strategy.needs.shortlist, sum(each.size for each in opened)
+    assert shortlist is not None
+    labeled = joined_tables(crew.ask_all(Shard.known))
+    crew.members = [number for number, each in enumerate(opened) if each.size]
+    best = _leaders(crew, shortlist.by, shortlist.rows(n, size), rng, whole=True)
+    order = tie_keys(best.table.ids, rng).argsort()
+    pool = best.table.rows(order)
+    chosen = checked_selection(strategy.select(Sets(pool=pool, labeled=labeled), n, rng), strategy, pool.ids, n)
+    notes = shortlist.notes(n, size)
+    if notes and best.tied:
+        notes += shortlist.by.tied_notes(size, "the shortlist is a random sample")
+    places = [best.places[place] for place in order[places_of(chosen.ids, pool.ids)].tolist()]
+    return _Pick(places, chosen.reasons or ("",) * n, chosen.scores, (*notes, *chosen.notes))
+
+
+class _Leaders(NamedTuple):
+    """The rows of largest score of all shards, best first: their table, scores and places, and whether all scores are equal."""
+
+    table: Signals
+    scores: Tensor
+    places: list[tuple[int, int]]
+    tied: bool
+
+
+def _leaders(crew: Crew, by: ScoreStrategy, n: int, rng: Rng, *, whole: bool) -> _Leaders:
+    """The n rows of largest score among the n best of each member; ``whole`` as in ``Shard.leaders``."""
+    found = crew.ask_all(Shard.leaders, by, n, whole)
     numbers = torch.tensor(crew.members).repeat_interleave(torch.tensor([len(scores) for _, scores, _, _ in found]))
     table = joined_tables([table for table, *_ in found])
     scores, rows = torch.cat([scores for _, scores, _, _ in found]), torch.cat([rows for _, _, rows, _ in found])
     best = best_rows(tie_keys(table.ids, rng), scores, n)
-    chosen = strategy.explained(table.rows(best), scores[best])
-    size, ends = sum(each.size for each in opened), [end for *_, ends in found for end in ends]
-    notes = strategy.tied_notes(size) if size > 1 and min(ends) == max(ends) else ()
+    ends = [end for *_, ends in found for end in ends]
     places = list(zip(numbers[best].tolist(), rows[best].tolist(), strict=True))
-    return _Pick(places, chosen.reasons or ("",) * n, chosen.scores, notes)
+    return _Leaders(table.rows(best), scores[best], places, min(ends) == max(ends))
 
 
 # ------------------------------------------------------------------------------------------------------------ two rounds

@@ -234,12 +234,18 @@ class Shard:
 
     # ------------------------------------------------------------------------------------------------------------ scores
 
-    def leaders(self, n: int) -> tuple[Signals, Tensor, Tensor, tuple[float, float]]:
-        """The n rows of largest score, best first: their evidence, scores and rows, and the range of all scores."""
-        by = self.part.strategy
-        assert isinstance(by, ScoreStrategy)
-        source, best = self._source(self._free), Leaders(n, by.evidence, self.rng)
-        for chunk in source.chunks(source.measured(by.needs.pool), self._runtime, self.rng):
+    def leaders(self, by: ScoreStrategy, n: int, whole: bool) -> tuple[Signals, Tensor, Tensor, tuple[float, float]]:
+        """The n rows of largest score, best first: their evidence, scores and rows, and the range of all scores.
+
+        Args:
+            by: The strategy that scores.
+            n: Number of rows.
+            whole: Whether all that the strategy of the selection reads takes the place of the evidence.
+        """
+        source = self._source(self._free)
+        stored = source.measured((*self.part.strategy.needs.pool, *by.needs.pool) if whole else by.needs.pool)
+        best = Leaders(n, stored if whole else by.evidence, self.rng)
+        for chunk in source.chunks(stored, self._runtime, self.rng):
             scores = checked_scores(by.score(Sets(pool=chunk)), by, chunk.ids, self._names)
             best.add(Signals(chunk.ids + self.part.start, chunk.values), scores)
         table, scores = best.leaders()
