@@ -207,13 +207,16 @@ class MaxHerding(Herding):
 
     The paper fixes the width at 1 for embeddings of unit length. By default it is the median distance to the (N / (M + n))-th
     neighbor, for N examples in the pool, M labels and n picks: each labeled example then represents about its share of the pool.
+    The median is that of 300 examples and, where there are more than 10,000, their neighbors among 10,000 random ones. Of 50,000
+    examples, that was within 1 % of the exact width in 64 and 256 dimensions, and within 8 % in two.
 
     Cost: O(N R D) for R candidates, then some tens of O(N) a pick; never N R numbers in memory, but blocks of 400 MB. In pools of
     more than 10,000 examples, R is at most 10^8 / N random candidates (never fewer than 1,000, nor than 10 n), and a note says so.
     On 8,000 examples of 64 numbers, clustered and not, 1,000 candidates for 50 picks and 3,000 for 300 reached 95 and 98 % of the
-    coverage that all 8,000 reached. Where N R D is above 2.5 10^11, the first 128 principal components take the place of longer
-    embeddings; of 3,000 embeddings of 512 numbers, 60 picks by these reached 99.9 % of the coverage in a clustered pool, and 98.5 %
-    in isotropic noise, the worst case. Examples to represent are never left out.
+    coverage that all 8,000 reached. Where N R D is above 2.5 10^11, the first 128 principal components (of 10,000 random
+    examples, if there are more) take the place of longer embeddings; of 3,000 embeddings of 512 numbers, 60 picks by these reached
+    99.9 % of the coverage in a clustered pool, and 98.5 % in isotropic noise, the worst case. Examples to represent are never left
+    out.
 
     Attributes:
         width: Width of the kernel exp(-d^2 / width^2), above 0, in the unit of the embeddings. Default: see above.
