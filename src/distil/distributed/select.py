@@ -301,7 +301,7 @@ def _herding(crew: Crew, opened: list[Opened], strategy: Herding, n: int, rng: R
     rows = RowsInShards(crew, sum(each.size for each in opened))
     found = strategy.picks(rows, strategy.known(labeled, rng), n)
     places = [rows.places[place] for place in found.places.tolist()]
-    return _Pick(places, found.reasons, notes=(*strategy.said(EMPTY), *found.notes))
+    return _Pick(places, found.reasons, notes=(*strategy.notes(EMPTY), *found.notes))
 
 
 # ---------------------------------------------------------------------------------------------------------------- scores

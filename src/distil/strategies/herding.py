@@ -80,10 +80,10 @@ class Herding(Valued):
         """The example of largest gain in coverage first."""
         rows = self.represented(sets.pool, sets.validation, rng)
         found = self.picks(rows, self.known(sets.labeled, rng), n)
-        notes = (*self.said(sets.validation), *found.notes)
+        notes = (*self.notes(sets.validation), *found.notes)
         return picked(sets.pool, rows.first_rows(found.n_candidates)[found.places], found.reasons, notes=notes)
 
-    def said(self, validation: Signals) -> tuple[str, ...]:  # noqa: ARG002 - for strategies that read it
+    def notes(self, validation: Signals) -> tuple[str, ...]:  # noqa: ARG002 - for strategies that read it
         """Notes on what a selection with these validation examples does; by default none."""
         return ()
 
@@ -285,7 +285,7 @@ class UHerding(Herding):
         """Whether embeddings are scaled to unit length: in the published form."""
         return self.form == "published"
 
-    def said(self, validation: Signals) -> tuple[str, ...]:
+    def notes(self, validation: Signals) -> tuple[str, ...]:
         """The temperature of the published form."""
         if self.form == "robust":
             return ()
