@@ -148,7 +148,7 @@ def test_two_nodes_give_the_results_of_one_process(cluster, tmp_path, monkeypatc
     def kill_node(actors):
         cluster.remove_node(cluster.second, allow_graceful=False)
 
-    for name, faults in (("core_set", {5: kill_node}), ("badge", {9: kill_actor})):
+    for name, faults in (("core_set", {5: kill_node}), ("uherding", {12: kill_actor}), ("badge", {9: kill_actor})):
         expected = pick_from_shards(strategy_named(name), 40, "pool", Serial(), seed=1)
         assert expected.traffic.rounds > max(faults)
         found = pick_from_shards(strategy_named(name), 40, "pool", Faulty(faults), seed=1)
