@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import socket
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +16,77 @@ import pytest
 from distil.cli import main
 from distil.data.array_files import read_column
 from distil.data.shards import write_manifest
-from distil.distributed.ray import RayExecutor
+from distil.distributed.ray import RayExecutor, _joined
 from distil.distributed.select import pick_from_shards
 from distil.embedding.shards import embed_shards
 from distil.strategies import strategy_named
 from distil.system.executor import Actors, Executor, Serial
+
+# ---------------------------------------------------------------------------------------------------- without a cluster
+
+
+@pytest.fixture
+def closed_port():
+    """A port of this machine that nothing listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.mark.parametrize("where", ["option", "variable"])
+def test_a_head_that_does_not_answer_is_refused_at_once(closed_port, where, tmp_path, monkeypatch, capsys):
+    """Ray would try for a quarter of an hour."""
+    pytest.importorskip("ray", reason='needs Ray: pip install "distil[ray]"')
+    monkeypatch.chdir(tmp_path)
+    pool_in_shards()
+    command = ["select", "--shards", "pool", "--strategy", "core_set", "--n", "4", "--executor", "ray"]
+    address = f"127.0.0.1:{closed_port}"
+    if where == "option":
+        command += ["--address", address]
+    else:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    assert main(command) == 1
+    printed = capsys.readouterr().err
+    assert f"cannot join the Ray cluster at {address}: " in printed
+    assert f":{closed_port} does not answer (" in printed
+
+
+class Ray:
+    """The module, as far as a command needs it to join the cluster whose address Ray finds on this machine."""
+
+    def __init__(self, found):
+        self.joined = None
+        self._private = SimpleNamespace(
+            services=SimpleNamespace(canonicalize_bootstrap_address=lambda address: address or found)
+        )
+
+    def is_initialized(self):
+        return False
+
+    def init(self, address, **_):
+        self.joined = address
+
+    def shutdown(self):
+        sys.stdout.write("(raylet) A worker died [repeated 2x]")
+
+
+def test_the_address_that_a_killed_cluster_left_does_not_count(closed_port, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ray = Ray(f"127.0.0.1:{closed_port}")
+    with _joined(ray, None):
+        assert ray.joined == "local"
+
+
+def test_ray_prints_nothing_and_others_print_where_they_did(monkeypatch, capsys):
+    """Ray prints 60 lines for a node that was killed."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with _joined(Ray(None), None):
+        died = ("(raylet) A worker died",)
+        thread = threading.Thread(target=print, args=died, name="ray_listen_error_messages")
+        thread.start()
+        thread.join()
+        sys.stdout.write("mine")
+    assert capsys.readouterr() == ("mine", "")
+
 
 # ---------------------------------------------------------------------------------------------------- a cluster of two nodes
 

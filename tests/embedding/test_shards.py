@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from distil.data.items import Items
 from distil.distributed.select import pick_from_shards
 from distil.embedding import shards as module
 from distil.embedding.encoders import encoder_named
+from distil.embedding.journal import lock_path
 from distil.embedding.shards import embed_shards
 from distil.errors import DataNotFound, DistilWarning, InvalidInput, RunError
 from distil.strategies import strategy_named
 from distil.system.executor import Executor, Serial
+from distil.system.files import locked
 
 
 @pytest.fixture
@@ -124,6 +127,17 @@ def test_an_executor_embeds_the_shards(here, monkeypatch):
     monkeypatch.setattr(module.Path, "mkdir", lambda *_, **__: None)  # as if made on another machine
     with pytest.raises(RunError, match="has no folder emb; all machines must see the pool and the shards"):
         made(executor=Elsewhere())
+
+
+def test_a_process_of_an_executor_waits_for_the_shard_of_a_lost_one(here, monkeypatch):
+    """A machine that was cut off ends its processes some time after the others have noticed."""
+    lost = ExitStack()
+    Path("emb").mkdir()
+    lost.enter_context(locked(lock_path(Path("emb/00001.npy"))))
+    monkeypatch.setattr(module.time, "sleep", lambda _: lost.close())
+    with pytest.warns(DistilWarning, match=r"00001\.npy is being written by another process; waiting until that"):
+        found, lengths = made(executor=Elsewhere())
+    assert (found.made, found.missing, sorted(lengths)) == (10, (), list(range(1, 11)))
 
 
 @pytest.mark.slow

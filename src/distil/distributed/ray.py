@@ -6,8 +6,10 @@ is not asked to restart a process or to repeat a call, because a process that co
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +17,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from distil.errors import RunError
 from distil.system.executor import (
@@ -34,6 +36,8 @@ from distil.system.executor import (
 from distil.system.imports import in_a_line, optional
 
 _SECONDS: Final = 0.5  # between two reads of the processes' reports
+_ANSWERS: Final = 10.0  # seconds in which a head must accept a connection
+_TRIES: Final = "RAY_gcs_server_port_wait_time_s"  # Ray's variable: tries, of up to 40 s each, to reach a head
 
 
 class RayExecutor(Executor):
@@ -99,16 +103,58 @@ def _joined(ray: Any, address: str | None) -> Iterator[None]:  # noqa: ANN401 - 
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anyone
     with _same_end():
+        given = address or os.environ.get("RAY_ADDRESS") or None
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=_answering(ray, given), log_to_driver=False, logging_level="ERROR")
         except Exception as error:  # Ray raises bare exceptions
-            where = "cannot start Ray" if address is None else f"cannot join the Ray cluster at {address}"
+            where = "cannot start Ray" if given is None else f"cannot join the Ray cluster at {given}"
             raise RunError(f"{where}: {in_a_line(error)}; `ray start` on each machine starts one") from error
     try:
-        with redirect_stdout(sys.stderr):  # Ray prints what happens to processes
+        with redirect_stdout(_WithoutRay(sys.stdout)):
             yield
     finally:
-        ray.shutdown()
+        with redirect_stdout(io.StringIO()):  # what Ray has kept back of such pages
+            ray.shutdown()
+
+
+def _answering(ray: Any, given: str | None) -> str:  # noqa: ANN401
+    """The address of a head that accepts connections; ``local`` if none was given and there is none on this machine.
+
+    Why: Ray 2.60 tries for a quarter of an hour to reach a head that does not answer, prints its tries, and does not end at Ctrl-C.
+    A cluster that was killed leaves its address in Ray's folder. Delete it when ``ray.init`` has a time limit.
+    """
+    if given is not None and "://" in given:
+        return given
+    found: str | None = ray._private.services.canonicalize_bootstrap_address(given)
+    if found is None:
+        return "local"
+    host, _, port = found.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWERS).close()
+    except OSError as error:
+        if given is None:
+            return "local"
+        raise OSError(f"{found} does not answer ({error})") from error
+    os.environ.setdefault(_TRIES, "3")  # something else may listen there
+    return found
+
+
+class _WithoutRay:
+    """A standard output to which the threads of Ray print nothing: Ray prints pages of what happened to a lost process or machine.
+
+    Args:
+        output: The standard output.
+    """
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def write(self, text: str) -> int:
+        """Write, if this is no thread of Ray."""
+        return len(text) if threading.current_thread().name.startswith("ray_") else self._output.write(text)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._output, name)
 
 
 @contextmanager

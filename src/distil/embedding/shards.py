@@ -8,6 +8,8 @@ from the call that finds all shards complete.
 from __future__ import annotations
 
 import platform
+import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -21,7 +23,7 @@ from distil.data.table_files import Quoting
 from distil.embedding.embed import Embedded, OnError, embed, key_of_pool, none_read
 from distil.embedding.encoders import Encoder, encoder_named
 from distil.embedding.own_files import read_info
-from distil.errors import DistilError, InvalidInput, RunError, counted, whole_number
+from distil.errors import DistilError, DistilWarning, InvalidInput, RunBusy, RunError, counted, whole_number
 from distil.system.executor import Executor, Report
 from distil.system.runtime import Runtime, as_runtime
 
@@ -30,6 +32,7 @@ ROWS_PER_SHARD: Final = 65_536
 
 _BLOCK: Final = 4096
 _DIGITS: Final = 5
+_SECONDS: Final = 0.5  # between two looks at whether another process still writes a shard
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,10 +192,20 @@ def _in_process(job: _Job) -> tuple[_Opened, Runtime]:
 
 
 def _done(opened: tuple[_Opened, Runtime], number: int, report: Report) -> Embedded:
+    """Embed one shard. The process that had it before may still write it: a machine can be cut off before its processes end."""
     job, runtime = opened
-    embedded = job.embedded(number, runtime)
-    report(1)
-    return embedded
+    warned = False
+    while True:
+        try:
+            embedded = job.embedded(number, runtime)
+        except RunBusy as error:
+            if not warned:
+                warnings.warn(f"{error}; waiting until that process ends", DistilWarning, stacklevel=1)
+            warned = True
+            time.sleep(_SECONDS)
+        else:
+            report(1)
+            return embedded
 
 
 @dataclass(frozen=True, eq=False)
