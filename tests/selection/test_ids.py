@@ -516,3 +516,12 @@ def test_labels_need_ids_in_order():
 
 def test_a_selection_made_by_the_caller_is_read():
     assert IdReader(N).positions(Selection([3, 1]), "ids").tolist() == [3, 1]
+
+
+def test_a_selection_prints_its_first_ids_and_not_a_reason_for_each():
+    many = Selection(torch.arange(1200), reasons=("far",) * 1200, notes=("a note",))
+    assert repr(many) == "<Selection of 1,200: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...; reasons; a note>"
+    assert repr(Selection(torch.tensor([3, 1]), scores=torch.ones(2), names=("b.png", "a.png"))) == (
+        "<Selection of 2: b.png, a.png; scores>"
+    )
+    assert repr(Selection([3, 1])) == "<Selection of 2: 3, 1>"  # as a strategy of the user may return

@@ -20,6 +20,8 @@ from distil.signals import EMPTY, Signal, Signals
 from distil.strategies.parameters import check_fields, check_names
 from distil.strategies.reasons import sentences
 
+_SHOWN = 10  # ids in the printed form of a selection
+
 
 @dataclass(frozen=True)
 class Shortlist:
@@ -148,6 +150,14 @@ class Selection(Sequence[int]):
             reasons=None if self.reasons is None else self.reasons[place],
             notes=self.notes,
         )
+
+    def __repr__(self) -> str:
+        """The first ids, or their names, and what else there is; notebooks show it."""
+        called = self.ids if self.names is None else self.names
+        shown = ", ".join(f"{each}" for each in called[:_SHOWN])
+        more = ", ..." if len(self) > _SHOWN else ""
+        there = [name for name in ("scores", "weights", "reasons") if getattr(self, name) is not None]
+        return "; ".join([f"<Selection of {len(self):,}: {shown}{more}", *there, *self.notes]) + ">"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:  # noqa: ANN401
         return np.array(self.ids.numpy(), dtype=dtype, copy=bool(copy) or dtype is not None)
