@@ -19,6 +19,7 @@ from distil.data.shards import write_manifest
 from distil.distributed.ray import RayExecutor, _joined
 from distil.distributed.select import pick_from_shards
 from distil.embedding.shards import embed_shards
+from distil.errors import InvalidInput
 from distil.strategies import strategy_named
 from distil.system.executor import Actors, Executor, Serial
 
@@ -48,6 +49,13 @@ def test_a_head_that_does_not_answer_is_refused_at_once(closed_port, where, tmp_
     printed = capsys.readouterr().err
     assert f"cannot join the Ray cluster at {address}: " in printed
     assert f":{closed_port} does not answer (" in printed
+
+
+@pytest.mark.parametrize("address", ["", "localhost", ":6379", "head:6379x", "http://head:8265"])
+def test_an_address_that_is_none_is_refused(address):
+    """An empty one is that of a shell variable that is not set: a cluster on this machine is not what was asked for."""
+    with pytest.raises(InvalidInput, match="address must be HOST:PORT of the head of a Ray cluster, or auto, got"):
+        RayExecutor(address)
 
 
 class Ray:

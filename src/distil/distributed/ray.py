@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import socket
 import sys
@@ -19,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from distil.errors import RunError
+from distil.errors import InvalidInput, RunError
 from distil.system.executor import (
     Actors,
     Executor,
@@ -35,6 +36,7 @@ from distil.system.executor import (
 )
 from distil.system.imports import in_a_line, optional
 
+_ADDRESS: Final = re.compile(r"auto|local|ray://\S+|[^\s:/][^\s/]*:[0-9]{1,5}")
 _SECONDS: Final = 0.5  # between two reads of the processes' reports
 _ANSWERS: Final = 10.0  # seconds in which a head must accept a connection
 _TRIES: Final = "RAY_gcs_server_port_wait_time_s"  # Ray's variable: tries, of up to 40 s each, to reach a head
@@ -44,14 +46,16 @@ class RayExecutor(Executor):
     """Processes of a Ray cluster, which must have distil, and see the files at the same paths as this process.
 
     Args:
-        address: ``HOST:PORT`` of the head of the cluster. Default: that in ``$RAY_ADDRESS``, or the cluster that was started on
-            this machine; without one, Ray is started on this machine for as long as there is work.
+        address: ``HOST:PORT`` of the head of the cluster, or ``auto``. Default: that in ``$RAY_ADDRESS``, or the cluster that was
+            started on this machine; without one, Ray is started on this machine for as long as there is work.
         workers: Number of processes; default: one for each core of the cluster, or for each GPU. At most one per task or actor is
             started. Each waits until its core or GPU is free.
         gpus: Whether each process has a GPU of its own.
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None, *, gpus: bool = False) -> None:
+        if address is not None and not _ADDRESS.fullmatch(address):
+            raise InvalidInput(f"address must be HOST:PORT of the head of a Ray cluster, or auto, got {address!r}")
         self._ray = optional("ray", "the executor ray")
         self.address = address
         self.workers = workers
