@@ -30,6 +30,7 @@ def test_names_and_numbers(monkeypatch):
     assert not executor_named("ray", None, None).gpus
     for given, message in (
         (("processes", None, 0), "workers must be a whole number from 1, got 0"),
+        (("proceses", None, None), "executor must be one of serial, processes, ray, got 'proceses'.*'processes'"),
         (("serial", None, 2), "the executor serial is this process alone, and workers is 2"),
         (("processes", "head:6379", None), "pass executor ray too"),
         ((None, "head:6379", 2), "pass executor ray too"),

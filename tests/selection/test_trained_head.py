@@ -86,6 +86,8 @@ def test_what_a_head_cannot_be_trained_on(case):
     ):
         with case(labels), pytest.raises(error, match=message):
             select_from("margin_sampling", 3, embeddings=X, labeled=few, labels=labels)
+    with pytest.raises(InvalidInput, match="labels is empty; the linear head needs at least one labeled example"):
+        select_from("margin_sampling", 3, embeddings=X, labeled=[], labels=[])
     with pytest.raises(InvalidInput, match="'c' is not one of the 2 classes"):
         select_from("margin_sampling", 3, embeddings=X, labeled=few, labels=["a", "b", "c"], classes=["a", "b"])
     with pytest.raises(MissingSignal, match="BALD needs `mc_probs`"):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from distil.errors import InvalidInput, whole_number
+from distil.errors import InvalidInput, nearest, whole_number
 
 if TYPE_CHECKING:
     from distil.system.executor import Executor
@@ -24,6 +24,9 @@ def executor_named(
         workers: Number of processes.
         device: The device of a model that the processes run.
     """
+    if name is not None and name not in get_args(ExecutorName):
+        names = get_args(ExecutorName)
+        raise InvalidInput(f"executor must be one of {', '.join(names)}, got {name!r}{nearest(str(name), names)}")
     if workers is not None and whole_number(workers, 1) is None:
         raise InvalidInput(f"workers must be a whole number from 1, got {workers!r}")
     if address is not None and name != "ray":

@@ -118,10 +118,10 @@ def head_labels(
     Raises:
         InvalidInput: There is no label, one is missing, wrong or not in ``classes``, or all are of one class.
     """
+    if not len(labeled):
+        raise InvalidInput(f"{what} is empty; the linear head needs at least one labeled example")
     if task != "classification":
         y = labels_of(task, labels, what, labeled, names, classes=classes)
-        if not len(y):
-            raise InvalidInput(f"{what} is empty; the linear head needs at least one labeled example")
         said = "predictions" if task == "regression" else "probabilities"
         note = (
             f"no {OUTPUTS[task]} were given: a linear head was trained on the embeddings of {counted(len(y), 'labeled example')}, "
