@@ -79,6 +79,7 @@ def test_faults(parts):
     refused("shard 1: it has rows, probs", [{"rows": 4, "embeddings": "x0.npy"}, {"rows": 1, "probs": "p1.npz"}])
     one, two = {"rows": 4, "embeddings": "x0.npy"}, {"rows": 3, "embeddings": "x1.npy"}
     refused("x1.npy has 1 rows, and the manifest of parts says 3", [one, two])
+    refused("two shards have the embeddings of x0.npy; list each file once", [one, two, one])
     refused("has no 'prob'", [one], column="prob")
     np.save("parts/x1.npy", np.zeros((3, 2), np.float32))
     refused("the shards of a pool must agree", [one, two])

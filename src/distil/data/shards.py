@@ -11,6 +11,7 @@ The names of the arrays are those of the arguments of ``distil.select_from``. An
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -86,6 +87,10 @@ def read_manifest(folder: Path) -> Manifest:
         _check_shard(f"{path}, shard {number}", shard, shards[0])
     arrays = [name for name in shards[0] if name != "rows"]
     files = {name: tuple(shard[name] for shard in shards) for name in arrays}
+    for name, each in files.items():
+        twice = next((file for file, count in Counter(each).items() if count > 1), None)
+        if twice is not None:
+            raise InvalidInput(f"{path}: two shards have the {name} of {twice}; list each file once")
     return Manifest(folder, tuple(shard["rows"] for shard in shards), files)
 
 
