@@ -36,7 +36,7 @@ def test_shards_give_the_document_of_the_whole_pool(said):
     one = json.loads(said("--probs", "p.npy", "--labeled", "labeled.csv", "--json")[1])
     asked = ("--shards", "pool", "--executor", "serial", "--labeled", "labeled.csv", "--json")
     found = json.loads(said(*asked, "--out", "picks.csv")[1])
-    assert found.pop("messages")["rounds"] == 3
+    assert found.pop("messages")["rounds"] == 4
     assert found == one
     assert len(Path("picks.csv").read_text().splitlines()) == 51
     assert json.loads(said(*asked, "--out", "picks.csv")[1])["read"] == ["picks.csv holds these picks already"]
@@ -63,6 +63,8 @@ def test_labels_train_a_head_and_auto_is_the_default(said):
 def test_faults(said):
     for argv, message in (
         (("--probs", "p.npy", "--shards", "pool"), "--probs: not with --shards"),
+        (("--shards", "pool", "--query", "q.csv"), "--query: not with --shards"),
+        (("--shards", "pool", "--private-embeddings", "q.npy"), "--private-embeddings: not with --shards"),
         (("--shards", "pool", "--no-duplicates"), "--no-duplicates: not with --shards"),
         (("--probs", "p.npy", "--executor", "processes"), "pass them too (--shards)"),
         (("--shards", "none"), "there is no folder none"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from distil import select_from
+from distil import pick, select_from
 from distil.data.ids import ListedIds
 from distil.data.shards import read_manifest, write_manifest
 from distil.distributed import select as module
@@ -385,15 +385,80 @@ def test_ids_and_lists(small):
     one = chosen(request("core_set", 20, read_arrays({"embeddings": "x.npy"}), seed=5, **lists))
     found = pick_from_shards(strategy_named("core_set"), 20, "pool", Shuffling(0), seed=5, **lists)
     assert (found.picks.rows, found.picks.ids, found.available) == (one.rows, one.ids, 48)
-    with pytest.raises(InvalidInput, match="labeled: 'm3' is not in the pool"):
+    with pytest.raises(
+        InvalidInput, match=r"labeled: 1 of 1 ids are not in the pool: 'm3'; the pool's ids begin with 'n"
+    ):
         pick_from_shards(strategy_named("core_set"), 2, "pool", Serial(), labeled=ListedIds(("m3",), None, "labeled"))
     both = {**lists, "labeled": ListedIds(("n3", "n80"), None, "labeled")}
-    for pick in (
+    for choose in (
         lambda: request("core_set", 20, read_arrays({"embeddings": "x.npy"}), **both).pool,
         lambda: pick_from_shards(strategy_named("core_set"), 20, "pool", Serial(), **both),
     ):
         with pytest.raises(InvalidInput, match="candidates has 'n80', which is in labeled too; remove it from one"):
-            pick()
+            choose()
+
+
+def test_lists_are_matched_by_the_rules_for_the_whole_pool(small):
+    """Positions and ids together, labels of lists that have no use for them, ids that match others of several shards."""
+    p = np.random.default_rng(0).dirichlet(np.ones(3), N).astype(np.float32)
+    np.save("probs.npy", p)
+    names = [str(1000 + i) for i in range(N)]
+    names[10], names[100], names[110] = "7", "7.0", "0042"
+    Path("probs.ids.txt").write_text("".join(f"{name}\n" for name in names))
+    in_shards("pool", {"probs": p}, ENDS[3])
+    for k, (start, stop) in enumerate([(0, 16), (16, 80), (80, N)]):
+        Path(f"pool/probs{k}.ids.txt").write_text("".join(f"{name}\n" for name in names[start:stop]))
+    np.save("rows.npy", np.arange(5, 60))
+    texts = {
+        "ids.txt": "1060\n1061\n7.0\n1010 \n",
+        "done.csv": "id,label\n1070,cat\n1071,dog\n",
+        "other.csv": "id,label\n1070,bird\n",
+        "twice.csv": "id,label\n1020,cat\n1020.0,dog\n",
+        "alike.txt": "7.00\n",
+        "cut.txt": "42\n",
+    }
+    for file, text in texts.items():
+        Path(file).write_text(text)
+    for lists in (
+        {"exclude": ["rows.npy", "ids.txt"]},
+        {"exclude": ["ids.txt", "rows.npy"]},
+        {"exclude": ["done.csv", "ids.txt"], "labeled": "rows.npy"},
+        {"exclude": ["done.csv", "other.csv"], "candidates": ["rows.npy", "done.csv"]},
+        {"labeled": ["done.csv", "other.csv"]},
+        {"labeled": "twice.csv"},
+        {"exclude": "alike.txt"},
+        {"exclude": "cut.txt"},
+    ):
+        one, found = (said_of(lists, **where) for where in ({"probs": "probs.npy"}, {"shards": "pool"}))
+        assert found == one, lists
+    assert said_of({"exclude": "alike.txt"}, shards="pool").startswith("alike.txt: 1 of 1 ids are not in the pool")
+
+
+def said_of(lists, **where):
+    """The picks of a selection, or the message of its refusal."""
+    try:
+        return pick("margin_sampling", 8, progress=False, **lists, **where)["picks"]
+    except InvalidInput as error:
+        return str(error)
+
+
+def test_names_of_classes_are_those_of_the_whole_pool(small):
+    rng = np.random.default_rng(0)
+    x, p = rows_of("plain", rng), rng.dirichlet(np.ones(3), N).astype(np.float32)
+    in_shards("x", {"embeddings": x}, ENDS[3])
+    in_shards("p", {"probs": p}, ENDS[3])
+    np.save("x.npy", x)
+    np.save("p.npy", p)
+    Path("labeled.csv").write_text("id,label\n3,dog\n50,cat\n110,dog\n")
+    for one, shards in (({"embeddings": "x.npy"}, "x"), ({"probs": "p.npy"}, "p")):
+        for classes in ("cat,dog,bird", "dog,bird", "a,b,c,cat,dog"):
+            lists = {"labeled": "labeled.csv", "classes": classes}
+            whole, found = said_of(lists, **one), said_of(lists, shards=shards)
+            if isinstance(whole, str):
+                assert whole.split(": ")[-1] == found.split(": ")[-1]
+            else:
+                assert found == whole
+    assert "bird" in "".join(each["why"] for each in said_of({"classes": "cat,dog,bird"}, shards="p"))
 
 
 def test_ids_of_the_user_are_those_of_one_row(small):
@@ -415,7 +480,7 @@ def test_rows_of_several_files_stay_within_the_memory(small, monkeypatch):
     shards, made = [], Space._in_memory
     monkeypatch.setattr(Space, "_in_memory", lambda *given: shards.append(given[1]) or made(*given))
     strategy, manifest = strategy_named("core_set"), read_manifest(Path("pool"))
-    parts = [Part(Path("pool"), *rows, strategy, 0, N, 0, {}) for rows in module._parts(manifest)]
+    parts = [Part(Path("pool"), *rows, strategy, 0, 0) for rows in module._parts(manifest)]
     assert [len(Shard(part).x) for part in parts] == [48, 72]
     assert shards == []
 
@@ -434,6 +499,13 @@ def test_faults(small):
         pick_from_shards(strategy_named("badge"), 2, "pool", Serial())
     with pytest.raises(InvalidInput, match="n must be between 1 and 120"):
         pick_from_shards(strategy_named("core_set"), 121, "pool", Serial())
+    for name, array, message in (
+        ("core_set", x[:, 0], r"embeddings must have two axes, \(examples, columns\), got shape"),
+        ("margin_sampling", np.ones((N, 1), np.float32), "probs must have a column for each of at least two classes"),
+    ):
+        in_shards(name, {message.split()[0]: array}, ENDS[2])
+        with pytest.raises(InvalidInput, match=message):
+            pick_from_shards(strategy_named(name), 2, name, Serial())
     np.save("pool/embeddings1.npy", torch.zeros(24, 4).numpy())
     with pytest.raises(
         InvalidInput,

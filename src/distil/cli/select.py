@@ -190,7 +190,6 @@ def pick(
     """
     from distil.data.array_files import read_column
     from distil.data.distances import NEAR
-    from distil.data.ids import read_ids
     from distil.selection.dry_run import plan
     from distil.selection.from_files import (
         explained,
@@ -229,14 +228,15 @@ def pick(
         raise InvalidInput("n is missing: the number of examples to choose (--n)")
     chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"), inputs=inputs)
     if shards is not None:
-        others = {**inputs, **apart, "model": model, "column": column, "classes": classes, "near": near}
+        others = {**inputs, "model": model, "column": column, "near": near}
         unread = [name for name in others if name not in _LISTS and others[name]]
         flags = {"no_duplicates": no_duplicates, "explain": explain, "dry_run": dry_run}
         _refuse_with_shards([*unread, *(name for name, value in flags.items() if value)])
-        lists = {name: [read_ids(path, quoting) for path in paths_of(name, paths[name], _IDS)] for name in _LISTS}
+        lists = {name: _listed(name, paths[name], quoting) for name in _LISTS}
         where = executor_named(executor, address, workers) or Serial()
         folder, taken = path_of("shards", shards), for_task(chooser, task)
-        return _of_shards(strategy, taken, n, folder, where, lists, task, seed, runtime.memory, path, force)
+        settings = {"classes": listed(classes) or None, "task": task, "seed": seed, "memory": runtime.memory}
+        return _of_shards(strategy, taken, n, folder, where, lists, settings, path, force)
     if executor is not None or workers is not None or address is not None:
         raise InvalidInput("executor, workers and address say where shards are read; pass them too (--shards)")
     why = out_of(explain, (".html", ".json"), "explain", inputs=inputs)
@@ -264,12 +264,11 @@ def pick(
     }
     columns_of = optional_path("ids", ids) if pool is None else None
     arrays = read_arrays(given, columns_of, runtime, quoting=quoting, task=task)
-    lists = {name: [read_ids(path, quoting) for path in paths_of(name, given, _IDS)] for name, given in paths.items()}
-    lists |= {role: [each.answered() for each in lists[role]] for role in ("labeled", "validation")}
+    lists = {name: _listed(name, given, quoting) for name, given in paths.items()}
     columns = _shown(show, items, pool or embeddings, ids, arrays, quoting)
     notes = ["" if made is None else made.note, *(array.note for array in arrays.columns.values())]
     read = [note for note in (*notes, *(each.note for several in lists.values() for each in several)) if note]
-    ids_of = {name: _one_list(name, several, arrays) for name, several in lists.items()}
+    ids_of = {name: _one_list(several, arrays) for name, several in lists.items()}
     asked = request(
         chooser,
         n,
@@ -316,27 +315,22 @@ def _of_shards(
     n: int,
     folder: str,
     executor: Executor,
-    lists: Mapping[str, Sequence[ListedIds]],
-    task: Task,
-    seed: int,
-    memory: int,
+    lists: Mapping[str, Any],
+    settings: Mapping[str, Any],
     path: Path | None,
     force: bool,
 ) -> dict[str, Any]:
     """Choose from shards, and write the picks."""
-    from distil.data.ids import united
     from distil.distributed.select import pick_from_shards
     from distil.selection.from_files import refuse_other, write_picks
 
     if path is not None and not force:
         refuse_other(path)
-    lists = {**lists, "labeled": [each.answered() for each in lists["labeled"]]}
     read = [each.note for several in lists.values() for each in several if each.note]
-    given = {what: united(several) if several else None for what, several in lists.items()}
-    found = pick_from_shards(strategy, n, folder, executor, task=task, seed=seed, memory=memory, **given)
+    found = pick_from_shards(strategy, n, folder, executor, **lists, **settings)
     if path is not None and not write_picks(found.picks, path, force=force):
         read.append(f"{path} holds these picks already")
-    document = {"strategy": name, "n": n, "seed": seed, "may_be_chosen": found.available}
+    document = {"strategy": name, "n": n, "seed": settings["seed"], "may_be_chosen": found.available}
     messages = {"rounds": found.traffic.rounds, "bytes": found.traffic.n_bytes}
     return {
         **document,
@@ -367,12 +361,20 @@ def _why_text(
     return explanation_page(document, title, words, None if items is None else thumbnails(items))
 
 
-def _one_list(name: str, lists: list[ListedIds], arrays: Arrays) -> ListedIds | None:
-    """The lists of one argument as one; labels count only where they are those of examples that strategies read."""
+def _listed(name: str, given: PathLike | Sequence[PathLike] | None, quoting: Quoting | None) -> list[ListedIds]:
+    """The lists of one argument; labels count only where they are those of examples that strategies read."""
+    from distil.data.ids import read_ids
+
+    lists = [read_ids(path, quoting) for path in paths_of(name, given, _IDS)]
+    if name in ("labeled", "validation"):
+        return [each.answered() for each in lists]
+    return [replace(each, labels=None) for each in lists] if name in ("candidates", "exclude") else lists
+
+
+def _one_list(lists: Sequence[ListedIds], arrays: Arrays) -> ListedIds | None:
+    """The lists of one argument as one."""
     from distil.data.ids import merged
 
-    if name in ("candidates", "exclude"):
-        lists = [replace(each, labels=None) for each in lists]
     return merged(lists, None if arrays.names is None else arrays.reader.index, len(arrays)) if lists else None
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from distil.data.table_files import JsonTable, Quoting, open_table
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
 
+_SHOWN: Final = 3
 _WHOLE: Final = re.compile(r"(-?\d+)\.0+|(\d{4}-\d\d-\d\d)[ T]00:00:00(?:\.0+)?")  # with digits that add nothing
 
 
@@ -114,10 +116,10 @@ class ListedIds:
         return np.array(rows, dtype=np.int64)
 
     def _not_in_pool(self, missing: Sequence[str], index: Mapping[str, int] | None, size: int) -> str:
-        listing = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
+        listing = ", ".join(map(repr, missing[:_SHOWN])) + (", ..." if len(missing) > _SHOWN else "")
         expected = f"a pool without names has the ids 0 to {size - 1}"
         if index is not None:
-            expected = f"the pool's ids begin with {', '.join(map(repr, list(index)[:3]))}"
+            expected = f"the pool's ids begin with {', '.join(map(repr, list(index)[:_SHOWN]))}"
             expected += _spreadsheet_hint(missing, index)
         if not all(map(is_utf8, missing)):
             expected += "; the file is not UTF-8 text, save it as UTF-8"
@@ -209,6 +211,23 @@ def matched(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
             alike[key] = -1 if key in alike else row  # a form that two names share matches neither
         rows = [alike.get(normal(name), -1) if row < 0 else row for name, row in zip(names, rows, strict=True)]
     return rows
+
+
+def meant(names: Set[str], index: Mapping[str, int]) -> dict[str, int]:
+    """The part of an index that lists of ids need, with all that may match them by the rules of :meth:`ListedIds.rows`.
+
+    Args:
+        names: The names of all lists, in the form of :func:`normal`.
+        index: Name -> row.
+
+    Returns:
+        Its first names and those that a spreadsheet may have changed, which messages tell of, and those that the lists may mean.
+    """
+    if not names:
+        return {}
+    begin = dict(islice(index.items(), _SHOWN))
+    padded = (name for name in index if name.startswith("0") and (name.lstrip("0") or "0") in names)
+    return begin | {name: index[name] for name in chain(padded, (name for name in index if normal(name) in names))}
 
 
 def note_on_case(labels: Iterable[str]) -> str:

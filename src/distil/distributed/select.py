@@ -26,7 +26,8 @@ from torch import Tensor
 
 from distil.data.arrays import precision_of
 from distil.data.embedded_files import check_one_model
-from distil.data.ids import ListedIds
+from distil.data.ids import ListedIds, distinct, merged, normal
+from distil.data.labels import as_classes
 from distil.data.shards import MANIFEST, Manifest, read_manifest
 from distil.distributed.crew import Actor, Crew, Traffic
 from distil.distributed.herding import RowsInShards
@@ -41,7 +42,7 @@ from distil.measuring.source import arguments_of
 from distil.rng import Rng
 from distil.selection.arguments import as_count, with_class_names
 from distil.selection.checked import checked_selection
-from distil.selection.from_files import file_labels
+from distil.selection.from_files import check_has_classes, file_labels
 from distil.selection.leaders import joined as joined_tables
 from distil.selection.request import Picks
 from distil.selection.trained_head import OUTPUTS, HeadLabels, for_arrays, head_labels, lacks_only_outputs
@@ -61,6 +62,10 @@ from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
 _CANDIDATES = 2048  # of a round of farthest-first picks, in all shards together
 _LEAST_CANDIDATES = 64  # of one shard
+
+
+Lists = ListedIds | Sequence[ListedIds]
+"""One list of ids, or several that count as one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +98,10 @@ def pick_from_shards(
     folder: str | Path,
     executor: Executor,
     *,
-    labeled: ListedIds | None = None,
-    candidates: ListedIds | None = None,
-    exclude: ListedIds | None = None,
+    labeled: Lists = (),
+    candidates: Lists = (),
+    exclude: Lists = (),
+    classes: Sequence[str] | None = None,
     task: Task = "classification",
     seed: int = 0,
     memory: int = Runtime.memory,
@@ -109,9 +115,11 @@ def pick_from_shards(
         n: Number of examples to choose.
         folder: The folder of the shards.
         executor: Where the actors are.
-        labeled: The labeled examples, with labels if a head is to be trained.
+        labeled: The labeled examples, with labels if a head is to be trained; one list or several.
         candidates: The examples that may be chosen; default: all that are not labeled.
         exclude: Examples that may not be chosen.
+        classes: The names of the classes, in the order of the columns of ``probs`` where there are any; default: the distinct
+            labels.
         task: What the labels are.
         seed: Seed of the selection.
         memory: Bytes of memory for copies of rows, of all shards together; the rows of others are read whenever they are used.
@@ -121,31 +129,36 @@ def pick_from_shards(
         MissingSignal: The shards lack an array that the strategy reads.
     """
     manifest, notes = read_manifest(Path(folder).expanduser()), tuple[str, ...]()
+    named = _named_classes(classes, task)
+    given = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
+    lists = {what: several for what, ids in given.items() if (several := [ids] if isinstance(ids, ListedIds) else ids)}
+    texts = [each.labels for each in lists.get("labeled", ()) if each.labels is not None]
     if task == "classification":
-        strategy, notes = for_arrays(strategy, manifest.files, None if labeled is None else labeled.labels)
+        strategy, notes = for_arrays(strategy, manifest.files, [*chain(*texts)] if texts else None)
     if not isinstance(strategy, Auto):
         _checked_form(strategy, notes)
     trains = lacks_only_outputs(strategy, manifest.files, task)
-    labels = _labels(strategy, labeled, task) if trains and labeled is not None else None
-    outputs = "" if labels is None else OUTPUTS[task]
-    for name in arrays_opened(strategy, outputs):
-        if name not in manifest.files:
-            head = ", or pass labels (--labeled), on which a linear head is trained that gives them" if trains else ""
-            raise MissingSignal(
-                f"{type(strategy).__name__} needs {name}, and the shards in {folder} have {' and '.join(manifest.files)}; add the "
-                f"files of {name} to {MANIFEST}, or choose by another strategy{head}"
-            )
+    outputs = OUTPUTS[task] if trains and texts else ""
+    read = arrays_opened(strategy, outputs)
+    missing = [name for name in read if name not in manifest.files]
+    if missing:
+        head = ", or pass labels (--labeled), on which a linear head is trained that gives them" if trains else ""
+        unread = "".join(f"; {each.note}" for each in lists.get("labeled", ()) if trains and each.note)
+        raise MissingSignal(
+            f"{type(strategy).__name__} needs {' and '.join(missing)}, and the shards in {folder} have "
+            f"{' and '.join(manifest.files)}; add the files of {' and '.join(missing)} to {MANIFEST}, or choose by another "
+            f"strategy{head}{unread}"
+        )
+    for name in read:
         check_one_model(manifest.paths(name))
-    given = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
-    lists = {what: ids for what, ids in given.items() if ids is not None}
     places = _parts(manifest)
     share = memory // len(places)
-    size = manifest.starts[-1]
-    parts = [Part(manifest.folder, *rows, strategy, seed, size, share, lists, outputs) for rows in places]
+    columns = None if named is None or outputs else tuple(named)
+    parts = [Part(manifest.folder, *rows, strategy, seed, share, outputs, task, columns) for rows in places]
     with executor.actors(_actor, parts) as actors:
         crew = Crew(actors, len(parts))
-        opened = crew.ask_all(Shard.opened)
-        _check(opened, lists, manifest)
+        opened, known = _opened(crew, lists, places, manifest)
+        labels = None if known is None else _labels(strategy, known, named, task, trains=trains)
         available = sum(each.size for each in opened)
         n = as_count(n, available)
         if isinstance(strategy, Auto):
@@ -155,15 +168,13 @@ def pick_from_shards(
         choose = _checked_form(strategy, notes)
         if labels is not None:
             crew.change_all(Shard.read_head, _head(crew, labels))
-            notes = (labels.note, *notes)
+            notes, named = (labels.note, *notes), labels.classes
         found = choose(crew, opened, strategy, n, Rng(seed))
-        named = _named(crew, found.places)
-        _check_distinct(crew, opened, manifest, [name for _, name in named])
+        picks = _named(crew, found.places)
+        _check_distinct(crew, opened, manifest, [name for _, name in picks])
     scores = None if found.scores is None else [float(score) for score in found.scores]
-    rows, ids = [row for row, _ in named], [name for _, name in named]
-    why = list(found.reasons)
-    if labels is not None:
-        why = list(with_class_names(Selection(torch.tensor(rows), reasons=found.reasons), labels.classes).reasons or ())
+    rows, ids = [row for row, _ in picks], [name for _, name in picks]
+    why = list(with_class_names(Selection(torch.tensor(rows), reasons=found.reasons), named).reasons or ())
     return ShardedPicks(Picks(rows, ids, scores, why, (*notes, *found.notes)), available, crew.traffic)
 
 
@@ -209,13 +220,21 @@ def _checked_form(strategy: Strategy, notes: Sequence[str]) -> _Form:
     return choose
 
 
-def _labels(strategy: Strategy, labeled: ListedIds, task: Task) -> HeadLabels | None:
-    """The labels that a linear head is trained on, in the order of their list; None of a list without labels."""
-    labels = file_labels(strategy, labeled, None, task, trains=True)
-    if labels is None:
+def _named_classes(classes: Sequence[str] | None, task: Task) -> list[Any] | None:
+    """The names of the classes, checked; that there are as many columns is checked where the files are."""
+    check_has_classes(classes, task)
+    return None if classes is None else as_classes(list(map(normal, classes)))
+
+
+def _labels(
+    strategy: Strategy, labeled: ListedIds, classes: list[Any] | None, task: Task, *, trains: bool
+) -> HeadLabels | None:
+    """The labels that a linear head is trained on, in the order of their list; None if none is trained."""
+    labels = file_labels(strategy, labeled, classes, task, trains=trains)
+    if labels is None or not trains:
         return None
     what, places = f"{labeled.origin}: labels", torch.arange(len(labeled.names))
-    return head_labels(strategy, task, labels, places, what=what, names=labeled.names)
+    return head_labels(strategy, task, labels, places, what=what, classes=classes, names=labeled.names)
 
 
 def _head(crew: Crew, labels: HeadLabels) -> LinearHead:
@@ -247,22 +266,44 @@ def _parts(manifest: Manifest) -> list[tuple[int, int]]:
     return [(start, stop) for start, stop in pairwise(starts) if start < stop]
 
 
-def _check(opened: Sequence[Opened], lists: Mapping[str, ListedIds], manifest: Manifest) -> None:
-    """Refuse shards that do not agree, and ids that are in none of them or in several."""
+def _opened(
+    crew: Crew, lists: Mapping[str, Sequence[ListedIds]], places: Sequence[tuple[int, int]], manifest: Manifest
+) -> tuple[list[Opened], ListedIds | None]:
+    """Open the shards and find the rows of the lists in them; the labeled examples as one list, None without them.
+
+    Ids are matched here, by the rules for the whole pool, with those ids of all shards that the lists may mean.
+
+    Raises:
+        InvalidInput: Shards do not agree, an id of a list is in none of them or in several, or lists do not agree.
+    """
+    opened = crew.ask_all(
+        Shard.opened, frozenset(normal(name) for each in chain(*lists.values()) for name in each.names)
+    )
     first = opened[0]
     for each in opened:
         if each.kind != first.kind:
             raise InvalidInput(
                 f"{each.origin} has {each.kind}, and {first.origin} has {first.kind}; the shards of a pool must agree"
             )
-    manifest.check_ids(each.named for each in opened)
-    for what, ids in lists.items():
-        counts = torch.zeros(len(ids.names), dtype=torch.long)
-        for each in opened:
-            counts[each.matched[what]] += 1
-        for place in torch.nonzero(counts != 1)[:, 0].tolist():
-            fault = "is not in the pool" if not counts[place] else f"is in {int(counts[place])} shards"
-            raise InvalidInput(f"{ids.where(place)}: {ids.names[place]!r} {fault}")
+    manifest.check_ids(each.meant is not None for each in opened)
+    named = [pair for each in opened if each.meant is not None for pair in each.meant.items()]
+    index = None if first.meant is None else dict(named)
+    if index is not None and len(index) < len(named):
+        distinct([name for name, _ in named], str(manifest.folder))
+    size = manifest.starts[-1]
+    united = {what: merged(several, index, size) for what, several in lists.items()}
+    rows = {what: torch.from_numpy(ids.rows(index, size)) for what, ids in united.items()}
+    stops = torch.tensor([stop for _, stop in places])
+    parts = {what: torch.searchsorted(stops, own, right=True) for what, own in rows.items()}
+    asked = {}
+    for number in crew.members if rows else ():
+        at = {what: torch.nonzero(own == number)[:, 0] for what, own in parts.items()}
+        asked[number] = (
+            {what: dict(zip(own.tolist(), rows[what][own].tolist(), strict=True)) for what, own in at.items()},
+        )
+    sizes = crew.change(Shard.use, asked) if asked else {}
+    found = [each._replace(size=sizes.get(number, each.size)) for number, each in enumerate(opened)]
+    return found, united.get("labeled")
 
 
 def _named(crew: Crew, places: Sequence[tuple[int, int]]) -> list[tuple[int, str]]:
@@ -275,7 +316,7 @@ def _named(crew: Crew, places: Sequence[tuple[int, int]]) -> list[tuple[int, str
 
 def _check_distinct(crew: Crew, opened: Sequence[Opened], manifest: Manifest, names: list[str]) -> None:
     """Refuse picks whose ids other shards have too: an answer could not be given to the right row."""
-    if len(opened) == 1 or not opened[0].named:
+    if len(opened) == 1 or opened[0].meant is None:
         return
     crew.members = list(range(crew.size))
     held = Counter(name for each in crew.ask_all(Shard.held, names) for name in each)

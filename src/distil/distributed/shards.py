@@ -13,9 +13,8 @@ from torch import Tensor
 
 from distil.data.array_files import read_rows
 from distil.data.arrays import Array, check_rows, precision_of, take
-from distil.data.ids import ListedIds, matched, position_of
+from distil.data.ids import index_of, meant
 from distil.data.shards import read_manifest
-from distil.errors import InvalidInput
 from distil.functional.centers import FarthestFirst, near_largest_norms
 from distil.functional.features import EXACT_TIE, Dense, Features, Outer, vanish
 from distil.functional.herding import RepresentedRows
@@ -25,7 +24,9 @@ from distil.measuring.source import ArraySource, arguments_of
 from distil.rng import Rng
 from distil.selection.arguments import check_unlabeled
 from distil.selection.checked import checked_scores, checked_selection
+from distil.selection.from_files import as_column, classes_of, common_names
 from distil.selection.leaders import Leaders
+from distil.selection.request import Arrays
 from distil.selection.trained_head import head_outputs
 from distil.signals import EMPTY, Signals
 from distil.strategies.base import ScoreStrategy, Sets, Strategy, Valued, tie_keys
@@ -33,6 +34,7 @@ from distil.strategies.herding import Herding
 from distil.strategies.nested import from_rows, places_of
 from distil.strategies.wrappers import GreeDi
 from distil.system.runtime import Runtime
+from distil.tasks import Task
 from distil.training.linear_head import LinearHead
 
 
@@ -46,10 +48,10 @@ class Part:
         stop: The row after the last.
         strategy: The strategy that chooses.
         seed: The seed of the selection.
-        size: Number of rows of the whole pool.
         memory: Bytes of memory for copies of these rows.
-        lists: ``labeled``, ``exclude`` and, where not all others may be chosen, ``candidates`` -> ids.
         outputs: The array that a linear head on the embeddings gives, in place of files; empty: none.
+        task: What the arrays are.
+        classes: The names of the columns of probabilities; None: they have none.
     """
 
     folder: Path
@@ -57,10 +59,10 @@ class Part:
     stop: int
     strategy: Strategy
     seed: int
-    size: int
     memory: int
-    lists: Mapping[str, ListedIds]
     outputs: str = ""
+    task: Task = "classification"
+    classes: tuple[str, ...] | None = None
 
 
 class Opened(NamedTuple):
@@ -68,17 +70,16 @@ class Opened(NamedTuple):
 
     Attributes:
         size: Number of rows that may be chosen.
-        matched: List of ids -> the positions in it of ids of this shard.
         origin: The file of the first array.
         kind: Types and widths of the arrays.
-        named: Whether the rows have ids of the user.
+        meant: The ids of the user that a list may mean, see ``distil.data.ids.meant`` -> their positions in the pool; None
+            where positions are the ids.
     """
 
     size: int
-    matched: dict[str, list[int]]
     origin: str
     kind: str
-    named: bool
+    meant: dict[str, int] | None
 
 
 class Taught(NamedTuple):
@@ -141,25 +142,31 @@ class Shard:
         names = arrays_opened(part.strategy, part.outputs)
         columns = {name: read_rows(manifest, name, part.start, part.stop, runtime=runtime) for name in names}
         self._origin = next(column.origin for column in columns.values())
+        columns = {name: as_column(column, name, part.task) for name, column in columns.items()}
+        if part.classes is not None:
+            classes_of(Arrays(columns, None), part.classes)
         self._arrays: dict[str, Array] = {name: column.values for name, column in columns.items()}
-        named = [column.names for column in columns.values() if column.names is not None]
-        if any(each != named[0] for each in named):
-            raise InvalidInput(f"{part.folder}: the files of {' and '.join(names)} have different ids")
-        self._names: Sequence[Any] = named[0] if named else range(part.start, part.stop)
-        self._index = {name: row for row, name in enumerate(named[0])} if named else None
-        self._rows = {what: self._listed(ids) for what, ids in part.lists.items()}
-        self._free = self._may_be_chosen()
+        kinds = {name: (each.values.dtype.name, each.values.shape[1:]) for name, each in columns.items()}
+        self._kind = ", ".join(f"{name} {kind} {'x'.join(map(str, sides))}" for name, (kind, sides) in kinds.items())
+        own = common_names(columns.values())
+        self._names: Sequence[Any] = range(part.start, part.stop) if own is None else own
+        self._index = index_of(own)
+        self.use({})
         self._runtime = runtime
         self.rng = Rng(part.seed)
         self._represents = Picks(0, [])
 
-    def _listed(self, ids: ListedIds) -> dict[int, int]:
-        """Place in a list of ids -> row in this part, for those that are here."""
-        if self._index is None or ids.positions:
-            rows = [position_of(name, self.part.size) - self.part.start for name in ids.names]
-        else:
-            rows = matched(ids.names, self._index)
-        return {place: row for place, row in enumerate(rows) if 0 <= row < self.part.stop - self.part.start}
+    def use(self, lists: Mapping[str, Mapping[int, int]]) -> int:
+        """Choose by lists of ids, and return the number of rows that may be chosen.
+
+        Args:
+            lists: ``labeled``, ``exclude`` and, where not all others may be chosen, ``candidates`` -> place in the list -> position
+                in the pool, for the ids of this part.
+        """
+        start = self.part.start
+        self._rows = {what: {place: at - start for place, at in rows.items()} for what, rows in lists.items()}
+        self._free = self._may_be_chosen()
+        return len(self._free)
 
     def _may_be_chosen(self) -> Tensor:
         size = self.part.stop - self.part.start
@@ -172,11 +179,11 @@ class Shard:
         free[list(self._rows.get("exclude", {}).values())] = False
         return torch.nonzero(free)[:, 0]
 
-    def opened(self) -> Opened:
-        """What there is."""
-        kind = ", ".join(f"{name} {a.dtype} {'x'.join(map(str, a.shape[1:]))}" for name, a in self._arrays.items())
-        matches = {what: list(rows) for what, rows in self._rows.items()}
-        return Opened(len(self._free), matches, self._origin, kind, self._index is not None)
+    def opened(self, names: frozenset[str]) -> Opened:
+        """What there is; ``names`` are those of all lists, in the form of ``normal``."""
+        found = None if self._index is None else meant(names, self._index)
+        found = found and {name: row + self.part.start for name, row in found.items()}
+        return Opened(len(self._free), self._origin, self._kind, found)
 
     def held(self, names: Sequence[str]) -> list[str]:
         """Those of the names that are ids of this part."""

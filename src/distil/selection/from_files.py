@@ -84,12 +84,7 @@ def read_arrays(
                 own_ids = None if tokens and what == "probs" else ids  # its rows are tokens
                 of_shards = what if Path(column).expanduser().is_dir() else None
                 column = read_column(column, column=of_shards, ids=own_ids, quoting=quoting, runtime=runtime)
-            called = f"{column.origin}: {what}"
-            if what == "costs":
-                values: Any = as_costs(column.values, called).numpy()
-            else:
-                values = as_array(column.values, what, called, task)
-            columns[what] = replace(column, values=values)
+            columns[what] = as_column(column, what, task)
     if tokens:
         columns = _with_tokens(columns, files["offsets"], ids, quoting, runtime)
     if not columns:
@@ -99,7 +94,16 @@ def read_arrays(
         )
     of_examples = [column for what, column in columns.items() if what != "tokens"]
     common_size({column.origin: len(column) for column in of_examples})
-    return Arrays(columns, _common_names(of_examples))
+    return Arrays(columns, common_names(of_examples))
+
+
+def as_column(column: Column, what: str, task: Task) -> Column:
+    """A column of a pool with its axes checked; arguments as those of :func:`distil.selection.arguments.as_array`."""
+    called = f"{column.origin}: {what}"
+    values: Any = (
+        as_costs(column.values, called).numpy() if what == "costs" else as_array(column.values, what, called, task)
+    )
+    return replace(column, values=values)
 
 
 def _with_tokens(
@@ -121,6 +125,12 @@ def _with_tokens(
     if names is not None and len(names) != len(bounds):
         raise InvalidInput(f"{ids} has {len(names)} ids, and {column.origin} has offsets of {len(bounds)} examples")
     return {"offsets": Column(bounds, names, column.origin), **others, "tokens": replace(tokens, names=None)}
+
+
+def check_has_classes(classes: Sequence[str] | None, task: Task) -> None:
+    """Refuse names of classes in a task without classes."""
+    if classes is not None and task == "regression":
+        raise InvalidInput("classes are names of the columns of probs, and the task is regression; leave them out")
 
 
 def classes_of(arrays: Arrays, classes: Sequence[str]) -> list[Any]:
@@ -175,8 +185,7 @@ def request(
     """
     strategy = for_task(as_strategy(strategy), task)
     check_arrays_serve(strategy)
-    if classes is not None and task == "regression":
-        raise InvalidInput("classes are names of the columns of probs, and the task is regression; leave them out")
+    check_has_classes(classes, task)
     named, what = None, "labels"
     labels: Sequence[Any] | None = None
     if classes is not None:
@@ -309,17 +318,19 @@ def write_picks(picks: Picks, path: str | Path, *, force: bool = False) -> bool:
 # ---------------------------------------------------------------------------------------------------------------- checks
 
 
-def _common_names(columns: Any) -> list[str] | None:  # noqa: ANN401 - a view of a dict
-    named = [column for column in columns if column.names is not None]
-    for column in named[1:]:
-        pairs = enumerate(zip(named[0].names, column.names, strict=True))
+def common_names(columns: Iterable[Column]) -> list[str] | None:
+    """The ids of the rows of all columns, None if none has ids; InvalidInput if ids of the same row differ."""
+    named = [(column.names, column.origin) for column in columns if column.names is not None]
+    for names, origin in named[1:]:
+        first, first_origin = named[0]
+        pairs = enumerate(zip(first, names, strict=True))
         row = next((row for row, (a, b) in pairs if a != b and normal(a) != normal(b)), None)
         if row is not None:
             raise InvalidInput(
-                f"row {row} is {named[0].names[row]!r} in {named[0].origin} and {column.names[row]!r} in {column.origin}; "
+                f"row {row} is {first[row]!r} in {first_origin} and {names[row]!r} in {origin}; "
                 "the rows must be in the same order"
             )
-    return named[0].names if named else None
+    return named[0][0] if named else None
 
 
 def _rows(arrays: Arrays, ids: ListedIds, role: str) -> NDArray[np.int64]:
