@@ -588,7 +588,21 @@ def test_embeddings_and_labels_are_enough_for_strategies_that_read_probabilities
     )
     assert plan["arrays"]["probs"]["shape"] == [N, 5]
     assert plan["arrays"]["probs"]["file"] == "a linear head on emb.npy"
-    assert any("5 classes" in sentence for sentence in plan["read"])
+    assert any("20 labeled examples of 4 classes" in sentence for sentence in plan["read"])
+
+
+def test_a_validation_set_with_further_classes_and_apart_from_the_labeled_set(here, said):
+    for name, rows, words in (("few", range(12), ("dog", "cat")), ("held", range(12, 40), ("dog", "cat", "emu"))):
+        lines = [f"{NAMES[row]},{words[row % len(words)]}\n" for row in rows]
+        Path(f"{name}.csv").write_text("id,label\n" + "".join(lines))
+    options = ("--embeddings", "emb.npy", "--ids", "ids.txt", "--strategy", "glister", "--set", "valid=true", "--n", 5)
+    code, out, err = said(*options, "--labeled", "few.csv", "--validation", "held.csv")
+    assert code == 0
+    assert "12 labeled examples of 2 classes" in err
+    assert out == said(*options, "--labeled", "few.csv", "--validation", "held.csv", "--classes", "cat,dog,emu")[1]
+    code, _, err = said(*options, "--labeled", "few.csv", "--validation", "few.csv")
+    assert code == 2
+    assert f"validation has {NAMES[0]!r}, which is in labeled too" in err
 
 
 def test_what_is_missing_where_probabilities_are_read(here, said, case):

@@ -177,7 +177,7 @@ def test_every_function_reads_a_column_as_it_reads_a_dict():
     series = pandas.Series(labels)
     arrays = {"probs": PROBS, "embeddings": X, "names": NAMES, "seed": 0}
     for role in ("labeled", "validation"):
-        both = [select_from("glister", 2, **{"labeled": labels, role: each}, **arrays) for each in (labels, series)]
+        both = [select_from("glister", 2, **{"labeled": {"b": 1}, role: each}, **arrays) for each in (labels, series)]
         assert both[0].tolist() == both[1].tolist()
     net = torch.nn.Linear(3, 3)
     both = [select("glister", net, X, 2, labeled=each, names=NAMES, seed=0) for each in (labels, series)]

@@ -990,6 +990,10 @@ def test_wrong_arguments_are_refused_before_any_work(case, net, x):
         ({"candidates": np.zeros(N, bool)}, "nothing to choose from"),
         ({"candidates": [8, 9, 4], "labeled": [9]}, "candidates has 9, which is in labeled too"),
         ({"candidates": [8, 9, 4], "validation": [9]}, "candidates has 9, which is in validation too"),
+        (
+            {"labeled": [8, 9], "validation": [4, 9]},
+            "validation has 9, which is in labeled too; validation is held out",
+        ),
         ({"names": ["a", "b"]}, "names must have one entry for each of the 60 examples, got 2"),
         ({"strategy": 7}, "strategy must be a strategy or its name, for example 'badge', got int"),
         ({"strategy": EntropySampling}, "strategy must be a strategy or its name, got"),

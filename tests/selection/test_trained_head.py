@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 import distil
 from distil.errors import InvalidInput, MissingSignal
 from distil.selection.select import select_from
+from distil.strategies import GLISTER, GradMatch, UHerding
 from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
 IMAGES, ANSWERS = load_digits(return_X_y=True)
@@ -69,11 +70,26 @@ def test_rows_that_are_left_out_are_not_read(probs):
 
 
 def test_validation_rows_are_read_too(probs):
-    held = list(range(1, 400, 40))
+    held = [row for row in range(1, 400, 40) if row not in LABELED]
     given = {"embeddings": X, "labeled": (LABELED, Y), "validation": (held, ANSWERS[held])}
     candidates = [i for i in range(400) if i not in held and i not in LABELED]
     found = select_from("glister", 5, **given, candidates=candidates)
     assert found.tolist() == select_from("glister", 5, probs=probs, **given, candidates=candidates).tolist()
+
+
+def test_classes_that_only_the_validation_set_has_are_classes_of_the_head(case):
+    """Early labels lack classes: the head then gives these little, as it does to classes that ``classes`` names."""
+    known = [row for row in LABELED if ANSWERS[row] < 7]
+    held = [row for row in range(1, 400, 3) if row not in known]
+    assert set(ANSWERS[held]) == set(range(10)) > set(ANSWERS[known])
+    for strategy in (GLISTER(valid=True), GradMatch(valid=True), UHerding(form="published"), "margin_sampling"):
+        for labels in (ANSWERS, np.array([f"digit {y}" for y in ANSWERS]), torch.from_numpy(ANSWERS)):
+            with case(strategy, type(labels)):
+                sets = {"labeled": (known, labels[known]), "validation": (held, labels[held])}
+                found = select_from(strategy, 5, embeddings=X, **sets)
+                classes = sorted(set(labels.tolist()))
+                assert found.tolist() == select_from(strategy, 5, embeddings=X, **sets, classes=classes).tolist()
+                assert any(f"{len(known)} labeled examples of 7 classes" in note for note in found.notes)
 
 
 def test_what_a_head_cannot_be_trained_on(case):

@@ -346,13 +346,13 @@ def check_columns(columns: Iterable[Any], classes: Iterable[Any], what: str) -> 
             )
 
 
-def classes_among(labels: Any, what: str, count: int) -> list[Any]:  # noqa: ANN401 - any argument of a caller
+def classes_among(labels: Any, what: str, count: int | None = None) -> list[Any]:  # noqa: ANN401 - any argument of a caller
     """The distinct labels, numbers in their order and then texts in theirs; missing ones are left out.
 
     Args:
         labels: A list, array, tensor or Series with one label per example.
         what: The caller's name for the labels, for messages.
-        count: The number of labels that there must be.
+        count: The number of labels that there must be; default: any.
     """
     plain = map(scalar, listed(labels, what, count).tolist())
     found = dict.fromkeys(

@@ -239,12 +239,13 @@ def as_candidates(
         reader: The reader of the pool's ids.
 
     Raises:
-        InvalidInput: Ids are not of the pool, or a candidate has a label.
+        InvalidInput: Ids are not of the pool, a candidate has a label, or two roles share an example.
     """
     free = torch.ones(reader.size, dtype=torch.bool)
     ids = None if candidates is None else reader.positions(candidates, "candidates")
     for role, own in answered.items():
         if own is not None:
+            check_held_out(own, free, role, reader.name)
             free[own] = False
         if ids is not None:
             check_unlabeled(ids, free, role, reader.name)
@@ -253,6 +254,16 @@ def as_candidates(
     if exclude is not None:
         free[reader.positions(exclude, "exclude")] = False
     return torch.nonzero(free)[:, 0]
+
+
+def check_held_out(rows: Tensor, free: Tensor, role: str, name: Callable[[int], Any]) -> None:
+    """Refuse an example held out from training that is labeled for it; arguments as ``check_unlabeled``."""
+    wrong = rows[~free[rows]]
+    if len(wrong):
+        raise InvalidInput(
+            f"{role} has {name(int(wrong[0]))!r}, which is in labeled too; {role} is held out from training, so remove it from one "
+            "of them"
+        )
 
 
 def check_unlabeled(candidates: Tensor, free: Tensor, role: str, name: Callable[[int], Any]) -> None:

@@ -240,7 +240,8 @@ def request(
         raise InvalidInput("near-duplicates are found by embeddings; pass them too (--embeddings)")
     asked = replace(asked, n=as_count(n, len(asked.pool)))
     if trains:
-        asked, named = _with_outputs(asked, what, named, rows_of.values())
+        held = given["validation"].labels if "validation" in given and task == "classification" else None
+        asked, named = _with_outputs(asked, what, named, held or (), rows_of.values())
     if task == "multilabel":
         return replace(asked, labels=None, classes=named)  # no strategy reads label sets
     sets = {role: (rows_of[role], _labels(strategy, role, ids, named)) for role, ids in given.items()}
@@ -248,21 +249,24 @@ def request(
 
 
 def _with_outputs(
-    asked: Request, what: str, classes: list[str] | None, used: Iterable[NDArray[np.int64]]
+    asked: Request, what: str, classes: list[str] | None, further: Sequence[str], used: Iterable[NDArray[np.int64]]
 ) -> tuple[Request, list[str] | None]:
     """The request with the outputs of a linear head that is trained on its labels, and the classes of the columns of probabilities.
 
     Args:
         asked: The request.
         what: The caller's name for the labels.
-        classes: The classes; None: the distinct labels.
+        classes: The classes; None: the distinct labels, and ``further``.
+        further: The labels of the validation set.
         used: Further rows of which the strategy reads outputs.
     """
     labeled, names, labels = torch.from_numpy(np.asarray(asked.labeled)), asked.arrays.names, asked.labels
     embeddings = asked.arrays.columns["embeddings"]
     rows = torch.cat([asked.pool, labeled, *map(torch.from_numpy, used)]).unique()
     settings: dict[str, Any] = {"task": asked.task, "what": what, "names": names, "runtime": asked.runtime}
-    head = trained_head(asked.strategy, embeddings.values, rows, labeled, labels, classes=classes, **settings)
+    head = trained_head(
+        asked.strategy, embeddings.values, rows, labeled, labels, classes=classes, further=further, **settings
+    )
     if asked.task == "classification":
         labels, classes = head.labels.y.tolist(), head.labels.classes
     column = Column(head.outputs.numpy(), names, f"a linear head on {embeddings.origin}")

@@ -14,7 +14,7 @@ from distil.data.arrays import Array, called, precision_of
 from distil.data.examples import GivenData
 from distil.data.frames import Frame, check_same_ids, check_same_order, in_pairs, row_names
 from distil.data.ids import as_name
-from distil.data.labels import as_classes, as_labels, check_columns, check_labels, labels_of
+from distil.data.labels import as_classes, as_labels, check_columns, check_labels, classes_among, labels_of
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.network_source import NetworkSource
@@ -328,7 +328,9 @@ def select_from(
     if positions is not None and labels is not None and lacks_only_outputs(strategy, arrays, task):
         used, x = torch.cat([pool, *(own for own, _ in given.values())]).unique(), arrays["embeddings"]
         settings: dict[str, Any] = {"task": task, "classes": known, "names": names, "runtime": runtime}
-        head = trained_head(strategy, x, used, positions, labels, **settings)
+        held = given["validation"][1] if "validation" in given and task == "classification" else ()
+        further = classes_among(held, "the labels of validation")
+        head = trained_head(strategy, x, used, positions, labels, further=further, **settings)
         known = head.labels.classes or known
         arrays, notes = {**arrays, OUTPUTS[task]: head.outputs}, (*notes, head.labels.note)
     sources = array_sources(

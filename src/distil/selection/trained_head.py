@@ -102,6 +102,7 @@ def head_labels(
     *,
     what: str = "labels",
     classes: Sequence[Any] | None = None,
+    further: Sequence[Any] = (),
     names: Sequence[Any] | None = None,
 ) -> HeadLabels:
     """Check the labels that a linear head is trained on.
@@ -112,7 +113,8 @@ def head_labels(
         labels: The labels, one per row of ``labeled``.
         labeled: The labeled rows, (M,).
         what: The caller's name for the labels, for messages.
-        classes: All classes; default: the distinct labels.
+        classes: All classes; default: the distinct labels, and ``further``.
+        further: Classes that count without a labeled example, in classification: those of the validation set.
         names: The caller's names of the rows, for messages.
 
     Raises:
@@ -128,9 +130,10 @@ def head_labels(
             f"and its {said} were read"
         )
         return HeadLabels(task, y, y.shape[1], None, note)
-    known = classes_among(labels, what, len(labeled)) if classes is None else list(classes)
+    known = list(classes or classes_among([*classes_among(labels, what, len(labeled)), *further], what))
     y = as_labels(labels, what, count=len(labeled), classes=known, ids=labeled, names=names)
-    if len(y.unique()) < 2:
+    trained = len(y.unique())
+    if trained < 2:
         raise InvalidInput(
             f"{type(strategy).__name__} needs probs, and the linear head that would give them needs labels of two classes; "
             f"{all_labels_are(len(y))} {known[int(y[0])]!r}: label examples of another class, pass probs, or use a strategy that "
@@ -139,7 +142,7 @@ def head_labels(
     named = as_classes(known, what=what if classes is None else "classes")
     note = (
         f"no probs were given: a linear head was trained on the embeddings of {counted(len(y), 'labeled example')} of "
-        f"{len(named):,} classes, and its probabilities were read"
+        f"{trained:,} classes, and its probabilities were read"
     )
     return HeadLabels(task, y, len(named), named, note)
 
@@ -154,6 +157,7 @@ def trained_head(
     task: Task = "classification",
     what: str = "labels",
     classes: Sequence[Any] | None = None,
+    further: Sequence[Any] = (),
     names: Sequence[Any] | None = None,
     runtime: Runtime,
 ) -> TrainedHead:
@@ -167,7 +171,8 @@ def trained_head(
         labels: Their labels, one per row.
         task: The task of the head.
         what: The caller's name for the labels, for messages.
-        classes: All classes; default: the distinct labels.
+        classes: All classes; default: the distinct labels, and ``further``.
+        further: Classes that count without a labeled example, in classification: those of the validation set.
         names: The caller's names of the rows, for messages.
         runtime: Memory of the outputs.
 
@@ -177,7 +182,7 @@ def trained_head(
     source = ArraySource(rows, {"embeddings": embeddings}, names=names)
     for _ in source.chunks((Embedding(),), runtime, Rng(0)):  # refuses NaN and infinity
         pass
-    known = head_labels(strategy, task, labels, labeled, what=what, classes=classes, names=names)
+    known = head_labels(strategy, task, labels, labeled, what=what, classes=classes, further=further, names=names)
     head = LinearHead.over(embeddings, known.width, ids=rows, task=task)
     fit_head(head, take(embeddings, labeled), known.y, HeadConfig())
     return TrainedHead(head_outputs(head, embeddings, rows, runtime), known)
