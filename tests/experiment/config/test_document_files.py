@@ -42,6 +42,7 @@ def test_files_that_are_no_configuration(case, tmp_path):
                 read_json(path)
             assert message in str(caught.value)
             assert "\n" not in str(caught.value)
+            assert str(caught.value).count("a.json") == 1
     with pytest.raises(ConfigError, match=r"cannot be read: Is a directory; pass a JSON file"):
         read_json(tmp_path)
 

@@ -471,7 +471,31 @@ def test_unknown_strategy_args_are_refused():
     refused(document, "unknown key active_learning.strategy_args.n_sample; did you mean 'n_samples'?")
     document = changed(active_learning__strategies=["badge", {"name": "core_set", "args": {"ndrop": 1}}])
     document["active_learning"].pop("strategy")
-    refused(document, "unknown key active_learning.strategy_args.ndrop; did you mean 'n_drop'?")
+    refused(document, "unknown key active_learning.strategies[1].args.ndrop; did you mean 'n_drop'?")
+
+
+def test_a_fault_of_a_strategy_names_the_section_that_has_it(case):
+    own, shared = "active_learning.strategies[1]", "active_learning.strategy_args"
+    for entry, args, fault in (
+        ({"name": "bait", "args": {"ridge": "1"}}, {}, f"{own}.args: BAIT: ridge must be a number above 0, got '1'"),
+        ("bait", {"ridge": "1"}, f"{shared}: BAIT: ridge must be"),
+        ({"name": "bait", "args": {"oversample": 2}}, {"ridge": "1"}, f"{own}.args and {shared}: BAIT: ridge must be"),
+        ({"name": "glister", "args": {"valid": True}}, {}, f"{own}.args.valid needs a validation set"),
+        ("glister", {"valid": True}, f"{shared}.valid needs a validation set"),
+        ("smi", {}, f"{own}: SMI reads a query or a private set"),
+        ("delta_ucb", {}, f"{own}: DeltaUCB reads tokens or rewards"),
+        ("knapsack", {"lr": 0.1}, f"{own}: Knapsack reads costs"),
+    ):
+        document = changed(active_learning__strategies=["badge", entry], active_learning__strategy_args=args)
+        document["active_learning"].pop("strategy")
+        with case(entry, args):
+            assert any(line.startswith(fault) for line in refused(document))
+
+
+def test_a_rule_to_stop_outside_its_section_is_told_where_it_belongs():
+    refused(
+        changed(active_learning__kappa=0.9), "unknown key active_learning.kappa; it belongs into active_learning.stop"
+    )
 
 
 WRONG_VALUES = [None, True, -1, 0, 1.5, "x", "", [], [1], {}, {"a": 1}]

@@ -80,6 +80,8 @@ def _object_in(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path} cannot be read: it is not UTF-8 text (byte {error.start}); pass a JSON file, saved as UTF-8"
         ) from None
+    except ConfigError:  # it says what is wrong with the file
+        raise
     except ValueError as error:
         raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(document, dict):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from distil.errors import ConfigError, DistilError, nearest
 from distil.experiment.config.schema import choices, expected
-from distil.experiment.config.sections import Configuration, Section
+from distil.experiment.config.sections import Configuration, Section, Stop
 from distil.system.imports import in_a_line
 
 S = TypeVar("S", bound=Section)
@@ -114,6 +114,7 @@ def _section_with(key: str) -> str:
     kinds = {
         name: get_args(field.annotation) or (field.annotation,) for name, field in Configuration.model_fields.items()
     }
+    kinds["active_learning.stop"] = (Stop,)
     found = [name for name, any_of in kinds.items() if any(key in getattr(kind, "model_fields", ()) for kind in any_of)]
     return found[0] if len(found) == 1 else ""
 

@@ -114,8 +114,10 @@ def strategies_of(check: Faults, loop: ActiveLearning, task: Task, *, validation
     entries = listed if "strategies" in present else {"active_learning.strategy": loop.strategy}
     checked = [_spec(check, loop, where, entry, task) for where, entry in entries.items()]
     specs = tuple(spec for spec in checked if spec is not None)
-    if not validation and any(spec.args.get("valid") and ":" not in spec.name for spec in specs):
-        check.faults.append(f"{ARGS}.valid needs a validation set: set dataset.validation_points")
+    for (where, entry), spec in zip(entries.items(), checked, strict=True):
+        if not validation and spec is not None and spec.args.get("valid") and ":" not in spec.name:
+            at = _section_of("valid", where, entry)
+            check.faults.append(f"{at}.valid needs a validation set: set dataset.validation_points")
     _check_labels(check, [spec.label for spec in specs])
     return specs
 
@@ -133,7 +135,7 @@ def initial_strategy_of(check: Faults, loop: ActiveLearning, task: Task) -> Stra
         return None
     spec = StrategySpec(_STRATEGY_ALIASES.get(own.name, own.name), own.args, own.name)
     n_faults = len(check.faults)
-    _check_strategy(check, where, spec, task, f"{where}.args")
+    _check_strategy(check, where, entry, spec, task)
     if len(check.faults) == n_faults and not check.looking:
         strategy, _ = settled(spec.build(), embeddings=True, probs=False)  # auto is maxherding here
         beyond = strategy.needs.signals - {Embedding()}
@@ -161,8 +163,14 @@ def _spec(check: Faults, loop: ActiveLearning, where: str, entry: object, task: 
     name = _STRATEGY_ALIASES.get(own.name, own.name)
     label = (own.label or own.name).replace(":", ".")
     spec = StrategySpec(name, {**shared, **(own.args or {})}, label, own.retrain, candidates)
-    _check_strategy(check, where, spec, task)
+    _check_strategy(check, where, entry, spec, task)
     return spec
+
+
+def _section_of(key: str, where: str, entry: object) -> str:
+    """The section that has an argument of a strategy: that of its own entry, or the one for all strategies."""
+    own = entry.get("args") if isinstance(entry, Mapping) else None
+    return f"{where}.args" if isinstance(own, Mapping) and key in own else ARGS
 
 
 def _check_labels(check: Faults, labels: list[str]) -> None:
@@ -185,7 +193,7 @@ def _is_folder_name(label: str) -> bool:
     return fits and not label.startswith(".") and label not in _FILES and not set(label) & set('/\\*?"<>|')
 
 
-def _check_strategy(check: Faults, where: str, spec: StrategySpec, task: Task, args: str = ARGS) -> None:
+def _check_strategy(check: Faults, where: str, entry: object, spec: StrategySpec, task: Task) -> None:
     if ":" in spec.name:
         check.own(where, lambda: for_task(spec.build(), task))
         return
@@ -194,14 +202,21 @@ def _check_strategy(check: Faults, where: str, spec: StrategySpec, task: Task, a
         return
     known_args = (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {}))
     unknown = [key for key in spec.args if key not in known_args]
-    check.faults += [f"unknown key {args}.{key}{nearest(key, known_args)}" for key in unknown]
-    check.attempt(args, lambda: _check_reads(for_task(spec.build(), task)))
+    check.faults += [f"unknown key {_section_of(key, where, entry)}.{key}{nearest(key, known_args)}" for key in unknown]
+    sections = {_section_of(key, where, entry) for key in spec.args}
+    n_faults = len(check.faults)
+    check.attempt(" and ".join(sorted(sections)) or where, spec.build)
+    if len(check.faults) == n_faults:
+        check.attempt(where, lambda: _check_reads(for_task(spec.build(), task)))
 
 
 def _check_reads(strategy: Strategy) -> None:
     """Refuse a strategy that reads what no experiment has."""
     if Costs() in strategy.needs.signals:
-        raise ConfigError("an experiment does not know what labels cost; use distil.select or a Learner with costs=")
+        raise ConfigError(
+            f"{type(strategy).__name__} reads costs, and an experiment does not know what labels cost; use distil.select or a "
+            "Learner with costs="
+        )
     if any(isinstance(signal, Given) for signal in measured_by(strategy.needs.pool)):
         raise ConfigError(
             f"{type(strategy).__name__} reads tokens or rewards, which an experiment does not have; use distil.select_from"
