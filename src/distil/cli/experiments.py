@@ -48,7 +48,7 @@ def configured(
         overrides["active_learning"] = {"strategies": listed(strategies), "strategy": None}
     if download:
         overrides["dataset"] = {"download": True}
-    found = read_config(Path(path_of("config", config)), overrides)
+    found = read_config(Path(path_of("config", config)).expanduser(), overrides)
     folders = (found.output, *found.output.parents)
     try:
         blocked = next((path for path in folders if path.exists() and not path.is_dir()), None)

@@ -52,7 +52,9 @@ def _report(runs: PathLike | Sequence[PathLike], data: PathLike | None) -> Any: 
     from distil.experiment.directory import open_config
     from distil.experiment.page.report import report_of
 
-    return report_of([open_config(Path(run), optional_path("data", data)) for run in paths_of("runs", runs)])
+    return report_of(
+        [open_config(Path(run).expanduser(), optional_path("data", data)) for run in paths_of("runs", runs)]
+    )
 
 
 def _written(path: Path, runs: Sequence[str], found: Any, force: bool) -> bool:  # noqa: ANN401
@@ -62,7 +64,7 @@ def _written(path: Path, runs: Sequence[str], found: Any, force: bool) -> bool: 
     from distil.system.files import publish
 
     page = page_of(found)
-    if len(runs) == 1 and path.absolute() == Path(runs[0], PAGE).absolute():
+    if len(runs) == 1 and path.absolute() == Path(runs[0], PAGE).expanduser().absolute():
         return write_report(path.parent, page)
     return publish(path, page.encode(), force=force)
 
@@ -73,7 +75,7 @@ def act(given: dict[str, Any]) -> int:
 
     runs, path = given["runs"], out_of(given["output"], (".html", ".htm"), "output")
     found = _report(runs, given["data"])
-    path = path or (Path(runs[0], PAGE) if len(runs) == 1 else Path(PAGE))
+    path = path or (Path(runs[0], PAGE).expanduser() if len(runs) == 1 else Path(PAGE))
     written = _written(path, runs, found, given["force"])
     for note in found["notes"]:
         print(f"{note}\n")

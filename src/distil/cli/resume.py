@@ -50,7 +50,7 @@ def resume(
 def _opened(run: PathLike, data: PathLike | None) -> ExperimentConfig:
     from distil.experiment.directory import open_config
 
-    return open_config(Path(run), optional_path("data", data))
+    return open_config(Path(run).expanduser(), optional_path("data", data))
 
 
 def act(given: dict[str, Any]) -> int:

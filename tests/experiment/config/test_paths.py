@@ -59,6 +59,24 @@ def test_paths_are_relative_to_the_file(project, monkeypatch, capsys):
     assert sorted(path.name for path in project.iterdir()) == ["a.json", "data", "logs", "out"]
 
 
+def test_a_tilde_is_the_home_directory(project, monkeypatch):
+    """Shells leave it in quotes, in a configuration and in ``--output=~/out``."""
+    monkeypatch.setenv("HOME", str(project))
+    monkeypatch.setenv("USERPROFILE", str(project))
+    document = {**DOCUMENT, "experiment": {"output": "~/own"}}
+    document["train_parameters"] = {**DOCUMENT["train_parameters"], "logs_location": "~/logs/own.txt"}
+    (project / "a.json").write_text(json.dumps(document))
+    assert main(["run", "~/a.json"]) == 0
+    assert (project / "logs/own.txt").exists()
+    assert main(["run", "~/a.json", "--output=~/out"]) == 0
+    for name in ("own", "out"):
+        assert main(["resume", f"~/{name}"]) == 0
+        assert main(["report", f"~/{name}"]) == 0
+        assert main(["forecast", f"~/{name}"]) == 0
+        assert (project / name / "report.html").exists()
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["data"]
+
+
 def test_a_project_that_moves_goes_on(project, capsys):
     moved = project.with_name("moved")
     changed = {**DOCUMENT, "active_learning": {**LOOP, "rounds": 3}}

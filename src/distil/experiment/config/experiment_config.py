@@ -333,7 +333,7 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
         fixed_seeds={part: getattr(more, f"{part}_seed") for part in _PARTS if f"{part}_seed" in more.model_fields_set},
         full_data=more.full_data,
         ceiling=more.ceiling,
-        output=Path(more.output or "runs/experiment"),
+        output=Path(more.output or "runs/experiment").expanduser(),
         threads=more.threads,
         target_accuracy=more.target_accuracy,
         data_root=more.data,
@@ -465,4 +465,4 @@ def _retrain(check: Faults, train: TrainParameters | HeadParameters, strategies:
 def _log(check: Faults, train: AnyTraining) -> Path | None:
     if train.islogs and not train.logs_location:
         check.faults.append("missing key train_parameters.logs_location, which islogs needs")
-    return Path(train.logs_location) if train.islogs and train.logs_location else None
+    return Path(train.logs_location).expanduser() if train.islogs and train.logs_location else None
