@@ -96,7 +96,8 @@ def measured(rows: int, memory: int, folder: Path) -> tuple[dict[str, dict[str, 
         found[strategy] = took
         passes = took["passes"]
         lines.append(
-            f"| {rows:,} | {strategy} | {PICKS[strategy]:,} | {took['seconds']:.1f} | {took['cpu']:.1f} | {floor:.1f} | {most - took['before']:.0f} | "
+            f"| {rows:,} | {strategy} | {PICKS[strategy]:,} | "
+            f"{took['seconds']:.1f} | {took['cpu']:.1f} | {floor:.1f} | {most - took['before']:.0f} | "
             f"{passes['embeddings']:.2f} | {passes['probs']:.2f} |"
         )
     return found, lines
@@ -127,8 +128,8 @@ def main(argv: list[str]) -> None:
     write(
         "out_of_core",
         "# Selections from mapped shards\n\n"
-        f"`python -m benchmarks out_of_core {' '.join(map(str, sizes))} --memory {memory}`: rows "
-        f"chosen from mapped shards with {D} embeddings and {C} probabilities a row in float16, with `--memory {memory / 1e9:g}GB`, in one "
+        f"`python -m benchmarks out_of_core {' '.join(map(str, sizes))} --memory {memory}`: "
+        f"rows of mapped shards with {D} embeddings and {C} probabilities in float16, with `--memory {memory / 1e9:g}GB`, in one "
         "process. Private memory is that beyond the start of the process. The last columns count the rows read, in passes over the "
         "pool. One pass reads and converts the embeddings and does nothing else.\n\n"
         + "\n".join([head, *table, "", *growth]),
