@@ -310,15 +310,15 @@ def test_labels_in_dicts_are_read_of_labeled_sets_only(bert):
         def __getitem__(self, i):
             return {**super().__getitem__(i), "labels": i % CLASSES}
 
-    labeled = LabeledSet(Labeled(), torch.arange(6), torch.arange(6) % CLASSES)
-    found = select("glister", bert, Labeled(), 3, labeled=range(6), validation=range(6))
+    labeled, held_out = (LabeledSet(Labeled(), rows, rows % CLASSES) for rows in (torch.arange(6), torch.arange(6, 9)))
+    found = select("glister", bert, Labeled(), 3, labeled=range(6), validation=range(6, 9))
     assert (
         found.tolist()
-        == select("glister", bert, Labeled(), 3, labeled=labeled, validation=labeled, candidates=range(6, N)).tolist()
+        == select("glister", bert, Labeled(), 3, labeled=labeled, validation=held_out, candidates=range(9, N)).tolist()
     )
     without = [{"input_ids": ids} for ids in IDS]
     with pytest.raises(MissingSignal, match="GLISTER needs labels"):
-        select("glister", bert, without, 3, labeled=range(6), validation=range(6))
+        select("glister", bert, without, 3, labeled=range(6), validation=range(6, 9))
 
 
 # --- skorch, Lightning, functions -----------------------------------------------------------------------------------
