@@ -16,7 +16,7 @@ from distil.distributed import select as module
 from distil.distributed.select import forms, pick_from_shards
 from distil.distributed.shards import Part, Shard
 from distil.errors import DistilError, InvalidInput, MissingSignal
-from distil.functional import weighted_rows
+from distil.functional import centers, weighted_rows
 from distil.selection.from_files import chosen, read_arrays, request
 from distil.signals import Embedding
 from distil.strategies import CoreSet, GreeDi, strategy_named
@@ -88,7 +88,7 @@ def rows_of(kind, rng):
 def small(tmp_path, monkeypatch):
     """A folder, and blocks of 16 rows."""
     monkeypatch.chdir(tmp_path)
-    for target in (weighted_rows, module):
+    for target in (weighted_rows, module, centers):
         monkeypatch.setattr(target, "CANONICAL_BLOCK", BLOCK)
 
 
@@ -137,6 +137,7 @@ def test_shortlists_of_shards_make_the_selection_of_one_process(small):
             ("prefilter", {"factor": 2, "of": "badge"}),
             ("prefilter", {"factor": 1.5, "of": "core_set", "by": "entropy_sampling"}),
             ("prefilter", {"of": "maxherding"}),  # of all: no shortlist
+            ("prefilter", {"of": "typiclust", "factor": 2}),  # the order of the labeled rows counts
             ("fass", {"top_n": 2}),
             ("cluster_margin", {}),
         ):

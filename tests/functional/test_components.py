@@ -29,8 +29,10 @@ def test_any_scale_and_equal_rows():
     x = torch.randn(20, 4, generator=torch.Generator().manual_seed(1))
     rows, share = principal_components(x, 2).of(x), principal_components(x, 2).share
     large = principal_components(2.0**100 * x, 2)
-    assert torch.equal(large.of(2.0**100 * x), 2.0**100 * rows)
+    assert torch.equal(large.of(2.0**100 * x).float(), 2.0**100 * rows)
     assert share == large.share
+    far = torch.full((1, 4), torch.finfo(torch.float32).max) * torch.tensor([[1.0], [-1.0], [0.5]])
+    assert principal_components(far, 2).of(far).isfinite().all()  # beyond the range of float32
     flat = principal_components(torch.full((5, 3), 7.0), 2)
     assert flat.share == 1
     assert not flat.of(torch.full((5, 3), 7.0)).any()

@@ -103,6 +103,8 @@ def test_reasons_are_shares_of_the_pool():
     shares = [float(reason.split()[1]) for reason in found.reasons]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=2), "in the end everything is represented"
+    (whole,) = select_from("maxherding", 1, embeddings=torch.ones(5, 2)).reasons
+    assert whole.startswith("represents 100 % of the pool"), "not 1e+02 %"
     gains = herding(X, 2, 1.0).gains / 120
     assert (
         found.reasons[0] == f"represents {100 * gains[0]:.2g} % of the pool that nothing labeled or picked represents"

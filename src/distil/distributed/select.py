@@ -332,12 +332,18 @@ def _by_shard(places: Sequence[tuple[int, int]]) -> dict[int, list[int]]:
     return found
 
 
+def _known(crew: Crew) -> Signals:
+    """The labeled rows of all shards in the order of their list."""
+    found = crew.ask_all(Shard.known)
+    return joined_tables([table for _, table in found]).rows(torch.cat([places for places, _ in found]).argsort())
+
+
 # --------------------------------------------------------------------------------------------------------------- herding
 
 
 def _herding(crew: Crew, opened: list[Opened], strategy: Herding, n: int, rng: Rng) -> _Pick:
     """Picks by generalized coverage."""
-    labeled = joined_tables(crew.ask_all(Shard.known))
+    labeled = _known(crew)
     crew.members = [number for number, each in enumerate(opened) if each.size]
     rows = RowsInShards(crew, sum(each.size for each in opened))
     found = strategy.picks(rows, strategy.known(labeled, rng), n)
@@ -362,7 +368,7 @@ def _shortlisted(crew: Crew, opened: list[Opened], strategy: Strategy, n: int, r
     """The picks among the examples of largest score, which are brought to one place."""
     shortlist, size = strategy.needs.shortlist, sum(each.size for each in opened)
     assert shortlist is not None
-    labeled = joined_tables(crew.ask_all(Shard.known))
+    labeled = _known(crew)
     crew.members = [number for number, each in enumerate(opened) if each.size]
     best = _leaders(crew, shortlist.by, shortlist.rows(n, size), rng, whole=True)
     order = tie_keys(best.table.ids, rng).argsort()
@@ -401,7 +407,7 @@ def _leaders(crew: Crew, by: ScoreStrategy, n: int, rng: Rng, *, whole: bool) ->
 
 def _two_rounds(crew: Crew, opened: list[Opened], strategy: GreeDi, n: int, rng: Rng) -> _Pick:
     """The picks among those of each shard."""
-    labeled = joined_tables(crew.ask_all(Shard.known))
+    labeled = _known(crew)
     crew.members = [number for number, each in enumerate(opened) if each.size]
     found = crew.ask_all(Shard.chosen, n, labeled)
     numbers = torch.tensor(crew.members).repeat_interleave(torch.tensor([len(rows) for _, rows, _ in found]))

@@ -260,10 +260,11 @@ class Shard:
 
     # -------------------------------------------------------------------------------------------------------- two rounds
 
-    def known(self) -> Signals:
-        """The labeled rows of this part."""
-        rows = torch.tensor(list(self._rows.get("labeled", {}).values()), dtype=torch.long)
-        return self._numbered(rows.sort().values)
+    def known(self) -> tuple[Tensor, Signals]:
+        """The labeled rows of this part, and their places in the list of all."""
+        labeled = self._rows.get("labeled", {})
+        places, rows = (torch.tensor(list(each), dtype=torch.long) for each in (labeled.keys(), labeled.values()))
+        return places[rows.argsort()], self._numbered(rows.sort().values)
 
     def chosen(self, n: int, labeled: Signals) -> tuple[Signals, Tensor, tuple[str, ...]]:
         """The n examples that the strategy of the parts chooses here, their rows, and the reasons."""

@@ -31,13 +31,16 @@ class Components:
     share: float
 
     def of(self, rows: Tensor) -> Tensor:
-        """Rows (B, D) as k numbers each, (B, k), in the precision of the rows. Cost: O(B D k); memory of a block besides."""
+        """Rows (B, D) as k numbers each, (B, k); cost: O(B D k), memory of a block besides.
+
+        They are in the precision of the rows, or in float64 where rows are scaled: components of float32 may be beyond its range.
+        """
         step = max(1, BLOCK_BYTES // (8 * max(1, rows.shape[1])))
         parts = [
             times_two_to((times_two_to(part.double(), -self.e) - self.origin) @ self.axes, self.e)
             for part in floating(rows).split(step)
         ]
-        return torch.cat(parts).to(floating(rows[:0]).dtype)
+        return torch.cat(parts) if self.e else torch.cat(parts).to(floating(rows[:0]).dtype)
 
 
 def principal_components(x: Tensor, k: int) -> Components:

@@ -305,7 +305,8 @@ class RepresentedRows(Represented):
         """Keep what is read again and again, and fits: all similarities, or else prepared rows; components in any case."""
         components = self._comparison.components
         if components is not None:
-            short = self._column(len(self), components.axes.shape[1], dtype=self.read(slice(0, 0)).dtype)
+            kind = components.of(self.read(slice(0, 0))).dtype
+            short = self._column(len(self), components.axes.shape[1], dtype=kind)
             for block in self._blocks:
                 short[block.rows] = components.of(self.read(block.rows))
             self._x, self._unit_length = Dense(short), False

@@ -465,11 +465,12 @@ def center_of(x: Features) -> Tensor | None:
     """The mean of dense rows, (D,) float64, exactly the first row if all are equal; None for factored rows."""
     if not isinstance(x, Dense) or not len(x):
         return None
-    first = x.x[0].double()
+    part = 0.5 ** (len(x).bit_length() + 1)  # of each number: sums of the largest ones are finite too
+    first = x.x[0].double() * part
     total = torch.zeros_like(first)
     for block in x.blocks():
-        total += (x.x[block].double() - first).sum(0)
-    return first + total / len(x)
+        total += (x.x[block].double() * part - first).sum(0)
+    return x.x[0].double() + total / len(x) / part
 
 
 def _exponents(x: Features) -> tuple[int, ...]:
@@ -482,9 +483,9 @@ def _prepared(x: Features, center: Tensor | None, exponents: tuple[int, ...]) ->
     rows = x.double()
     if not isinstance(rows, Dense) or center is None:
         return (rows.scaled(exponents) if any(exponents) else rows).with_norms()
+    if any(exponents):  # first: differences of the largest numbers are infinite
+        rows, center = rows.scaled(exponents), times_two_to(center, -exponents[0])
     centered = torch.sub(rows.x, center, out=torch.empty_like(rows.x) if rows.x is x.dense() else rows.x)
-    if any(exponents):
-        centered = times_two_to(centered, -exponents[0])
     return Dense(
         centered, torch.linalg.vector_norm(centered, dim=1).square_()
     )  # several times faster than ``with_norms``

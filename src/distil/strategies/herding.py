@@ -137,8 +137,10 @@ class Herding(Valued):
             rows.begin(Comparison(gaussian(seen, width, e), components), first[:n_candidates], labeled, unit).sum()
         )
         found = lazy_greedy(Coverage(rows, n_candidates), n)
+        shares = (100 * found.gains / total).tolist()
         reasons = sentences(
-            "represents {:.2g} % of the pool that nothing labeled or picked represents", 100 * found.gains / total
+            "represents {} % of the pool that nothing labeled or picked represents",
+            [f"{share:.2g}" if share < 99.5 else "100" for share in shares],
         )
         return HerdedPicks(n_candidates, found.rows, reasons, tuple(notes))
 
@@ -147,7 +149,8 @@ class Herding(Valued):
         if self.width is not None:
             return self
         size, rows = len(sets.pool), self.represented(sets.pool, sets.validation, rng)
-        width = self._width(rows.first(min(size, _REFERENCE)), self.known(sets.labeled, rng), size, n)
+        sample, labeled = of_one_precision(rows.first(min(size, _REFERENCE)), self.known(sets.labeled, rng))
+        width = self._width(sample, labeled, size, n)
         return replace(self, width=width)  # type: ignore[type-var]  # each strategy is a dataclass
 
     def values(self, sets: Sets, picks: Sequence[Signals]) -> Tensor:
@@ -175,7 +178,7 @@ class Herding(Valued):
         sample, labeled = sample[: round(share * size)], labeled[: round(share * len(labeled))]
         looked = min(1.0, _SAMPLE / both / share)
         of_pool, of_labeled = (torch.arange(round(looked * len(rows))) for rows in (sample, labeled))
-        both_rows = torch.cat([sample, labeled.to(sample.dtype)])
+        both_rows = torch.cat([sample, labeled])
         return neighbor_width(both_rows, k, torch.cat([of_pool, len(sample) + of_labeled]))
 
 
